@@ -1,0 +1,155 @@
+package keepalive
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+)
+
+// system is the one this program runs on. Its table stands in the file of the
+// system, or is empty where there are no socket options.
+var system = &table
+
+// Enable turns keepalive on for conn and sets the fields of o that are not
+// zero; with o.Disabled it sets them and turns keepalive off.
+//
+// conn is anything that leads to a TCP socket: a *net.TCPConn, a *tls.Conn, or
+// a wrapper that has one of the methods SyscallConn, NetConn, Unwrap, Raw and
+// UnderlyingConn, or embeds a net.Conn, up to 32 deep. The descriptor is
+// neither duplicated nor made blocking, so deadlines go on working, and reads
+// and writes in progress are not disturbed. It is safe to call at any time,
+// from several goroutines, during Close too.
+//
+// The errors:
+//
+//   - An [*OptionError] that names the option, its value and the range, when a
+//     value is negative or out of the system's range. Nothing was set then.
+//
+//   - An error that is [errors.ErrUnsupported] and names all the options that
+//     this system lacks. All the others were set. To make the best of every
+//     system, overlook it:
+//
+//     if err != nil && !errors.Is(err, errors.ErrUnsupported)
+//
+//   - [ErrNotTCP], which is errors.ErrUnsupported as well.
+//
+//   - [net.ErrClosed], when conn was closed on this side.
+//
+//   - An [*OptionError] with the kernel's error when it refuses a value. What
+//     comes before it in the order of the fields was set.
+//
+// Linux takes the options of a connection that the peer has reset, or that has
+// timed out; the next Read tells. Darwin and illumos refuse, with EINVAL, and
+// FreeBSD with ECONNRESET: then the error also is [syscall.ENOTCONN].
+func Enable(conn net.Conn, o Options) error {
+	if err := system.check(o); err != nil {
+		return err
+	}
+	// This is written out, here and in Get, so that the compiler sees the
+	// concrete type of the RawConn: then nothing is allocated.
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok || tcp == nil || system.on == nil {
+		return enableAny(conn, o)
+	}
+	c, err := tcp.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("keepalive: %w", err)
+	}
+	var applied error
+	if err := c.Control(func(fd uintptr) { applied = system.apply(fd, o) }); err != nil {
+		return fmt.Errorf("keepalive: %w", err)
+	}
+	return applied
+}
+
+// enableAny is Enable for what is not plainly a TCP connection.
+func enableAny(conn net.Conn, o Options) error {
+	var applied error
+	if err := control(conn, func(fd uintptr) { applied = system.apply(fd, o) }); err != nil {
+		return err
+	}
+	return applied
+}
+
+// Disable turns keepalive off for conn and leaves all else alone, the user
+// timeout included. It takes the same connections as [Enable], with the same
+// errors.
+//
+// FreeBSD goes on probing while its sysctl net.inet.tcp.always_keepalive is 1,
+// as it is unless changed (tcp(4)).
+func Disable(conn net.Conn) error { return Enable(conn, Options{Disabled: true}) }
+
+// Get returns what is in force on conn, read from the kernel:
+// Enable(conn, what Get gave) restores it. It takes the same connections as
+// [Enable].
+//
+// Values that were never set read as the system's own, and change with it; on
+// illumos the interval and the count are zero until they are set. UserTimeout
+// is [NoUserTimeout] where none is set, and zero where the system has none.
+//
+// The error is [errors.ErrUnsupported] when a time or the count cannot be read
+// on this system: nowhere on OpenBSD, nor on Windows before 10 version 1709.
+// The Options hold the rest, and zero for what is not known. Other errors are
+// those of Enable.
+func Get(conn net.Conn) (Options, error) {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok || tcp == nil || system.on == nil {
+		return getAny(conn)
+	}
+	c, err := tcp.SyscallConn()
+	if err != nil {
+		return Options{}, fmt.Errorf("keepalive: %w", err)
+	}
+	var o Options
+	var read error
+	if err := c.Control(func(fd uintptr) { o, read = system.read(fd) }); err != nil {
+		return Options{}, fmt.Errorf("keepalive: %w", err)
+	}
+	return o, read
+}
+
+// getAny is Get for what is not plainly a TCP connection.
+func getAny(conn net.Conn) (Options, error) {
+	var o Options
+	var read error
+	if err := control(conn, func(fd uintptr) { o, read = system.read(fd) }); err != nil {
+		return Options{}, err
+	}
+	return o, read
+}
+
+// Control sets o on a socket that is being made: it is a hook for
+// [net.Dialer.Control] and, on Linux, for [net.ListenConfig.Control].
+//
+// A value that is negative or out of range fails the dial or listen, with an
+// [*OptionError]; an option that the system lacks does not, and networks other
+// than TCP pass through untouched.
+//
+// Package net sets keepalive of its own after the hook, 15 s, 15 s and 9, on
+// what is dialed and what is accepted, unless its KeepAlive field is negative
+// and KeepAliveConfig.Enable is false.
+//
+// Only on Linux is it safe on a listening socket: macOS and NetBSD are
+// reported to close a listener that has keepalive on (libuv issue 2474,
+// syslog-ng issue 3751).
+func (o Options) Control(network, address string, c syscall.RawConn) error {
+	if !strings.HasPrefix(network, "tcp") {
+		return nil
+	}
+	if err := system.check(o); err != nil {
+		return err
+	}
+	if system.on == nil {
+		return nil
+	}
+	var applied error
+	if err := c.Control(func(fd uintptr) { applied = system.apply(fd, o) }); err != nil {
+		return fmt.Errorf("keepalive: %w", err)
+	}
+	if errors.Is(applied, errors.ErrUnsupported) {
+		return nil
+	}
+	return applied
+}

@@ -1,0 +1,9 @@
+//go:build !unix && !windows
+
+package keepalive
+
+import "runtime"
+
+// Plan 9, WASI preview 1 and JavaScript have no socket options, and package
+// net's RawConn does nothing there.
+var table = platform{name: runtime.GOOS}
