@@ -1,0 +1,185 @@
+package keepalive
+
+import (
+	"errors"
+	"fmt"
+	"flag"
+	"net"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-keepalive/keepalive/internal/testpeer"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestMain runs all that waits at once: -parallel counts processors, but these
+// tests sleep.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		flag.Set("test.parallel", "100")
+	}
+	os.Exit(m.Run())
+}
+
+// The peers here die on Linux sockets, whichever system the test is built for,
+// so the times are Linux's (net/ipv4/tcp_timer.c, tcp_keepalive_timer).
+
+// detection is when Linux gives up a peer that is deaf: o has all three of
+// idle, interval and count.
+func detection(o Options, unacked bool) time.Duration {
+	switch u := o.UserTimeout; {
+	case u == 0 || u == NoUserTimeout:
+		return o.Idle + time.Duration(o.Count)*o.Interval
+	case unacked:
+		return u
+	default:
+		return o.Idle + max(1, (u-o.Idle+o.Interval-1)/o.Interval)*o.Interval
+	}
+}
+
+// dead reports whether err is how a connection ends when nobody answers.
+func dead(err error) bool {
+	return errors.Is(err, syscall.ETIMEDOUT) || errors.Is(err, syscall.Errno(10060)) // WSAETIMEDOUT
+}
+
+// within checks that the promise of a death after want was kept, now: never
+// early but for a tick of the kernel's clock, and late by no more than the timer
+// wheel's slack of an eighth, and half a second for a busy machine. The silence
+// began between began and ended.
+func within(t *testing.T, want time.Duration, began, ended time.Time) {
+	t.Helper()
+	now := time.Now()
+	t.Logf("promised %v, measured %v", want, now.Sub(began).Round(time.Millisecond))
+	assert.GreaterOrEqual(t, now.Sub(began), want-10*time.Millisecond)
+	assert.LessOrEqual(t, now.Sub(ended), want+want/8+500*time.Millisecond)
+}
+
+// exchange sends a byte there and back, and returns when it began and ended.
+// The kernel counts the silence from a moment in between.
+func exchange(t *testing.T, conn net.Conn, far *testpeer.Far) (began, ended time.Time) {
+	t.Helper()
+	began = time.Now()
+	_, err := conn.Write([]byte{1})
+	require.NoError(t, err)
+	require.NoError(t, far.Echo())
+	_, err = conn.Read(make([]byte, 1))
+	require.NoError(t, err)
+	return began, time.Now()
+}
+
+func TestDeadPeer(t *testing.T) {
+	t.Parallel()
+	const s = time.Second
+	for _, c := range []struct {
+		o       Options
+		unacked bool
+	}{
+		{o: Options{Idle: 1 * s, Interval: 1 * s, Count: 1}},
+		{o: Options{Idle: 1 * s, Interval: 1 * s, Count: 3}},
+		{o: Options{Idle: 2 * s, Interval: 1 * s, Count: 3}},
+		{o: Options{Idle: 1 * s, Interval: 2 * s, Count: 2}},
+		{o: Options{Idle: 3 * s, Interval: 2 * s, Count: 2}},
+		{o: Options{Idle: 1 * s, Interval: 1 * s, Count: 8}},
+		{o: Options{Idle: 2 * s, Interval: 1 * s, Count: 3, UserTimeout: 1 * s}},      // one lost probe
+		{o: Options{Idle: 2 * s, Interval: 1 * s, Count: 3, UserTimeout: 4500 * 1e6}}, // as the count
+		{o: Options{Idle: 1 * s, Interval: 1 * s, Count: 3, UserTimeout: 7 * s}},      // later than the count
+		{o: Options{Idle: 1 * s, Interval: 3 * s, Count: 3, UserTimeout: 3 * s}},
+		{o: Options{Idle: 2 * s, Interval: 1 * s, Count: 3, UserTimeout: 2 * s}, unacked: true},
+		{o: Options{Idle: 1 * s, Interval: 1 * s, Count: 3, UserTimeout: 4 * s}, unacked: true},
+		{o: Options{Idle: 9 * s, Interval: 9 * s, Count: 9, UserTimeout: 3 * s}, unacked: true},
+	} {
+		want := detection(c.o, c.unacked)
+		t.Run(fmt.Sprintf("%v,%v,%v,user-timeout=%v,unacked=%v", c.o.Idle, c.o.Interval, c.o.Count, c.o.UserTimeout, c.unacked), func(t *testing.T) {
+			t.Parallel()
+			conn, far := testpeer.New(t, "tcp")
+			testpeer.Need(t, Enable(conn, c.o))
+			began, ended := exchange(t, conn, far)
+			testpeer.Need(t, far.Deaf())
+			if c.unacked {
+				began = time.Now()
+				_, err := conn.Write([]byte{1})
+				require.NoError(t, err)
+				ended = time.Now()
+			}
+			conn.SetReadDeadline(began.Add(want + want/8 + 2*s))
+			_, err := conn.Read(make([]byte, 1))
+			within(t, want, began, ended)
+			require.Truef(t, dead(err), "%v", err)
+		})
+	}
+}
+
+// TestDeadPeerUnacked: keepalive alone is no help while data is in flight.
+func TestDeadPeerUnacked(t *testing.T) {
+	t.Parallel()
+	conn, far := testpeer.New(t, "tcp")
+	testpeer.Need(t, Enable(conn, Options{Idle: time.Second, Interval: time.Second, Count: 1}))
+	exchange(t, conn, far)
+	testpeer.Need(t, far.Deaf())
+	_, err := conn.Write([]byte{1})
+	require.NoError(t, err)
+	conn.SetReadDeadline(time.Now().Add(6 * time.Second)) // three times what it takes when idle
+	_, err = conn.Read(make([]byte, 1))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.NoError(t, far.Hear())
+	conn.SetReadDeadline(time.Now().Add(20 * time.Second)) // until the retransmission
+	require.NoError(t, far.Echo())
+	_, err = conn.Read(make([]byte, 1))
+	require.NoError(t, err)
+}
+
+// TestOutage: an outage that ends before the last probe is survived.
+func TestOutage(t *testing.T) {
+	t.Parallel()
+	const s = time.Second
+	for _, c := range []struct {
+		o      Options
+		outage time.Duration
+	}{
+		{Options{Idle: 2 * s, Interval: 1 * s, Count: 3}, 3500 * time.Millisecond},                     // fatal at 5 s; probes at 2, 3 and 4 s
+		{Options{Idle: 1 * s, Interval: 2 * s, Count: 2}, 2500 * time.Millisecond},                     // fatal at 5 s; probes at 1 and 3 s
+		{Options{Idle: 1 * s, Interval: 1 * s, Count: 5, UserTimeout: 4 * s}, 2500 * time.Millisecond}, // fatal at 4 s; probes at 1, 2 and 3 s
+	} {
+		t.Run(fmt.Sprintf("%v,%v,%v,user-timeout=%v,outage=%v", c.o.Idle, c.o.Interval, c.o.Count, c.o.UserTimeout, c.outage), func(t *testing.T) {
+			t.Parallel()
+			conn, far := testpeer.New(t, "tcp")
+			testpeer.Need(t, Enable(conn, c.o))
+			exchange(t, conn, far)
+			testpeer.Need(t, far.Deaf())
+			silent := func(d time.Duration) {
+				conn.SetReadDeadline(time.Now().Add(d))
+				_, err := conn.Read(make([]byte, 1))
+				require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+			}
+			silent(c.outage)
+			require.NoError(t, far.Hear())
+			silent(detection(c.o, false) - c.outage + 3*s) // far past the death it would have been
+			conn.SetReadDeadline(time.Now().Add(10 * s))
+			exchange(t, conn, far)
+		})
+	}
+}
+
+// TestVanishedPeer: a peer that forgot the connection answers the first probe
+// with a reset.
+func TestVanishedPeer(t *testing.T) {
+	t.Parallel()
+	conn, far := testpeer.New(t, "tcp")
+	o := Options{Idle: 2 * time.Second, Interval: 5 * time.Second, Count: 9}
+	err := Enable(conn, o)
+	if !errors.Is(err, errors.ErrUnsupported) { // the idle time is all it takes
+		require.NoError(t, err)
+	}
+	began, ended := exchange(t, conn, far)
+	testpeer.Need(t, far.Vanish())
+	conn.SetReadDeadline(began.Add(20 * time.Second))
+	_, err = conn.Read(make([]byte, 1))
+	within(t, o.Idle, began, ended)
+	require.Truef(t, errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.Errno(10054)), "%v", err)
+}

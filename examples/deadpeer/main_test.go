@@ -1,0 +1,86 @@
+package main
+
+import (
+	"net"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-keepalive/keepalive/internal/testpeer"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestShow(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		args string
+		want string // in the output, which ends with it
+	}{
+		{"-idle 1s -interval 1s -count 1", `before  off .*\nafter   on   idle 1s, interval 1s, count 1, user timeout none\n(?s:.*)Promised 2s, measured 2\.\d\ds\.\n$`},
+		{"-idle 1s -interval 1s -count 1 -user-timeout 3s", `user timeout 3s\n(?s:.*)Promised 3s, measured 3\.\d\ds\.\n$`},
+		{"-idle 1s -interval 1s -count 2 -outage 1s", `the peer hears again\n(?s:.*)the connection survived an outage of 1s, and carries data\n$`},
+		{"-idle 1s -interval 1s -count 1 -unacked -user-timeout 1s", `Data is in flight(?s:.*)Promised 1s, measured 1\.\d\ds\.\n$`},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			t.Parallel()
+			var out, errOut strings.Builder
+			require.Zero(t, run(strings.Fields(c.args), &out, &errOut), errOut.String())
+			if s := out.String(); strings.Contains(s, "all there is to see here") || strings.Contains(s, "not here:") {
+				t.Skipf("cannot be had here: %s", s)
+			}
+			assert.Regexp(t, regexp.MustCompile(c.want), out.String())
+		})
+	}
+}
+
+// TestUnackedAlone: keepalive without a user timeout notices nothing.
+func TestUnackedAlone(t *testing.T) {
+	t.Parallel()
+	conn, far := testpeer.New(t, "tcp")
+	testpeer.Need(t, far.Deaf())
+	testpeer.Need(t, far.Hear())
+	conn.Close()
+	var out, errOut strings.Builder
+	start := time.Now()
+	require.Zero(t, run([]string{"-idle", "1s", "-count", "1", "-unacked"}, &out, &errOut), errOut.String())
+	assert.Contains(t, out.String(), "nobody has noticed")
+	assert.Greater(t, time.Since(start), 9*time.Second)
+}
+
+func TestRealServer(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	var out, errOut strings.Builder
+	require.Zero(t, run([]string{"-addr", l.Addr().String()}, &out, &errOut), errOut.String())
+	assert.Regexp(t, `before  off .*\nafter   on `, out.String())
+
+	l.Close()
+	require.Equal(t, 1, run([]string{"-addr", l.Addr().String()}, &out, &errOut))
+}
+
+func TestBadFlags(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"-idle -1s":            "Idle -1s",
+		"-idle soon":           `"soon" for flag -idle`,
+		"-count 1.5":           `"1.5" for flag -count`,
+		"-count -1":            "Count -1",
+		"-outage -1s":          "-outage -1s is negative",
+		"-outage 1s -addr x:1": "-addr goes with neither",
+		"-nope":                "-nope",
+		"please":               `"please"`,
+	} {
+		var out, errOut strings.Builder
+		assert.Equal(t, 2, run(strings.Fields(args), &out, &errOut), args)
+		assert.Contains(t, errOut.String(), want)
+		assert.Equal(t, 1, strings.Count(errOut.String(), "\n"), "one line")
+		assert.Empty(t, out.String())
+	}
+	var out, errOut strings.Builder
+	assert.Zero(t, run([]string{"-h"}, &out, &errOut))
+	assert.Contains(t, out.String(), "-user-timeout")
+}

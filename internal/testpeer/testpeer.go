@@ -1,0 +1,270 @@
+// Package testpeer is the far end of a TCP connection, for tests and examples:
+// it goes deaf, comes back, vanishes or resets when told to, and reads the near
+// end's socket options from outside.
+//
+// The far end lives in the same process, or, where the environment variable
+// KEEPALIVE_PEER names one, in a peer daemon (see Serve): so the Linux side can
+// play dead to a Windows program under Wine.
+package testpeer
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Env is the environment variable with the address of a peer daemon.
+const Env = "KEEPALIVE_PEER"
+
+// patience bounds every wait for something that takes no time.
+const patience = 20 * time.Second
+
+// A Far is the far end of one connection.
+type Far struct {
+	do    func(cmd string) (string, error)
+	close func()
+}
+
+// Sockopts are the near end's socket options, as the kernel holds them.
+type Sockopts struct {
+	KeepAlive, Idle, Interval, Count int // Linux's integers, seconds
+	UserTimeout                      int // milliseconds
+}
+
+// Deaf drops every segment addressed to the far end before its TCP sees it: a
+// pulled cable. It needs no privilege.
+func (f *Far) Deaf() error { return f.tell("deaf") }
+
+// Hear undoes Deaf.
+func (f *Far) Hear() error { return f.tell("hear") }
+
+// Vanish closes the far end without a word, as in a crash: whatever comes next
+// is answered by a reset. It needs root.
+func (f *Far) Vanish() error { return f.tell("vanish") }
+
+// Reset closes the far end with an RST.
+func (f *Far) Reset() error { return f.tell("reset") }
+
+// Echo has the far end read one byte and send it back.
+func (f *Far) Echo() error { return f.tell("echo") }
+
+// Seen returns the near end's options, read through another descriptor than
+// its own.
+func (f *Far) Seen() (Sockopts, error) {
+	var s Sockopts
+	answer, err := f.do("seen")
+	if err == nil {
+		err = json.Unmarshal([]byte(answer), &s)
+	}
+	return s, err
+}
+
+// Close closes the far end.
+func (f *Far) Close() { f.close() }
+
+func (f *Far) tell(cmd string) error {
+	_, err := f.do(cmd)
+	return err
+}
+
+// Dial returns both ends of a fresh connection, over tcp, tcp4 or tcp6. Nobody
+// has touched the near end's keepalive. Where there is no such network, or no
+// IPv6, the error is errors.ErrUnsupported.
+func Dial(network string) (*net.TCPConn, *Far, error) {
+	dialer := net.Dialer{KeepAlive: -1, Timeout: patience}
+	if addr := os.Getenv(Env); addr != "" {
+		return dialRemote(dialer, addr, network)
+	}
+	l, err := listen(network)
+	if err != nil {
+		return nil, nil, err
+	}
+	e := &end{listener: l}
+	conn, err := dialer.Dial(network, l.Addr().String())
+	if err == nil {
+		err = e.accept()
+	}
+	if err != nil {
+		e.close()
+		return nil, nil, err
+	}
+	return conn.(*net.TCPConn), &Far{do: e.do, close: e.close}, nil
+}
+
+// New is Dial for a test: it fails or skips the test, and closes both ends
+// after it.
+func New(t testing.TB, network string) (*net.TCPConn, *Far) {
+	t.Helper()
+	conn, far, err := Dial(network)
+	Need(t, err)
+	t.Cleanup(func() { conn.Close(); far.Close() })
+	return conn, far
+}
+
+// Need skips the test, and says why, when what it needs is not to be had on
+// this system or with this user's rights; any other error fails it.
+func Need(t testing.TB, err error) {
+	t.Helper()
+	switch {
+	case err == nil:
+	case errors.Is(err, errors.ErrUnsupported), errors.Is(err, os.ErrPermission):
+		t.Skipf("cannot be had here: %v", err)
+	default:
+		t.Fatal(err)
+	}
+}
+
+func listen(network string) (net.Listener, error) {
+	host := "127.0.0.1:0"
+	if network == "tcp6" {
+		host = "[::1]:0"
+	}
+	l, err := net.Listen(network, host)
+	if err != nil && network == "tcp6" {
+		err = fmt.Errorf("%w: no IPv6 on loopback: %w", errors.ErrUnsupported, err)
+	}
+	return l, err
+}
+
+// end is a far end in this process.
+type end struct {
+	listener net.Listener
+	conn     *net.TCPConn
+}
+
+func (e *end) accept() error {
+	e.listener.(*net.TCPListener).SetDeadline(time.Now().Add(patience))
+	conn, err := e.listener.Accept()
+	if err == nil {
+		e.conn = conn.(*net.TCPConn)
+		err = e.conn.SetKeepAlive(false) // package net turns it on; the far end must not probe
+	}
+	return err
+}
+
+func (e *end) close() {
+	e.listener.Close()
+	if e.conn != nil {
+		e.conn.Close()
+	}
+}
+
+func (e *end) do(cmd string) (string, error) {
+	switch cmd {
+	case "reset":
+		e.conn.SetLinger(0)
+		return "", e.conn.Close()
+	case "echo":
+		e.conn.SetDeadline(time.Now().Add(patience))
+		defer e.conn.SetDeadline(time.Time{})
+		b := make([]byte, 1)
+		if _, err := e.conn.Read(b); err != nil {
+			return "", err
+		}
+		_, err := e.conn.Write(b)
+		return "", err
+	case "seen":
+		s, err := sockoptsOf(e.conn.RemoteAddr(), e.conn.LocalAddr())
+		if err != nil {
+			return "", err
+		}
+		b, err := json.Marshal(s)
+		return string(b), err
+	}
+	return "", control(e.conn, cmd)
+}
+
+// The protocol between Dial and Serve: the network in a line; the answer is the
+// address to dial. Then a command in a line, and an answer in a line, beginning
+// with one of these words.
+const (
+	answerOK          = "ok"
+	answerUnsupported = "unsupported"
+	answerPermission  = "permission"
+	answerError       = "error"
+)
+
+// Serve is the peer daemon: it plays the far end for every connection that l
+// accepts, until l is closed.
+func Serve(l net.Listener) error {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer conn.Close()
+			lines := bufio.NewScanner(conn)
+			answer := func(text string, err error) {
+				word := answerOK
+				switch {
+				case errors.Is(err, errors.ErrUnsupported):
+					word, text = answerUnsupported, err.Error()
+				case errors.Is(err, os.ErrPermission):
+					word, text = answerPermission, err.Error()
+				case err != nil:
+					word, text = answerError, err.Error()
+				}
+				fmt.Fprintln(conn, word, strings.ReplaceAll(text, "\n", " "))
+			}
+			if !lines.Scan() {
+				return
+			}
+			data, err := listen(lines.Text())
+			if err != nil {
+				answer("", err)
+				return
+			}
+			e := &end{listener: data}
+			defer e.close()
+			answer(data.Addr().String(), nil)
+			if e.accept() != nil {
+				return
+			}
+			for lines.Scan() {
+				answer(e.do(lines.Text()))
+			}
+		}()
+	}
+}
+
+func dialRemote(dialer net.Dialer, addr, network string) (*net.TCPConn, *Far, error) {
+	ctl, err := dialer.Dial("tcp", addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	lines := bufio.NewScanner(ctl)
+	do := func(cmd string) (string, error) {
+		ctl.SetDeadline(time.Now().Add(2 * patience))
+		fmt.Fprintln(ctl, cmd)
+		if !lines.Scan() {
+			return "", fmt.Errorf("the peer daemon hung up: %v", lines.Err())
+		}
+		word, text, _ := strings.Cut(lines.Text(), " ")
+		switch word {
+		case answerOK:
+			return text, nil
+		case answerUnsupported:
+			return "", fmt.Errorf("%w: peer daemon: %s", errors.ErrUnsupported, text)
+		case answerPermission:
+			return "", fmt.Errorf("%w: peer daemon: %s", os.ErrPermission, text)
+		}
+		return "", errors.New("peer daemon: " + text)
+	}
+	data, err := do(network)
+	var conn net.Conn
+	if err == nil {
+		conn, err = dialer.Dial(network, data)
+	}
+	if err != nil {
+		ctl.Close()
+		return nil, nil, err
+	}
+	return conn.(*net.TCPConn), &Far{do: do, close: func() { ctl.Close() }}, nil
+}

@@ -1,0 +1,112 @@
+package testpeer
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// control carries out a command that needs the far end's descriptor.
+func control(conn *net.TCPConn, cmd string) error {
+	rc, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var opErr error
+	err = rc.Control(func(fd uintptr) {
+		switch cmd {
+		case "deaf":
+			// A classic BPF program, "return 0": the socket keeps no byte of
+			// any segment, so TCP never sees it (socket(7), SO_ATTACH_FILTER).
+			drop := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0}
+			opErr = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &drop})
+		case "hear":
+			opErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
+		case "vanish":
+			// In repair mode close sends nothing (net/ipv4/tcp.c, __tcp_close).
+			opErr = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_REPAIR, 1)
+		default:
+			opErr = fmt.Errorf("no such command: %q", cmd)
+		}
+	})
+	if err = errors.Join(err, opErr); err == nil && cmd == "vanish" {
+		err = conn.Close()
+	}
+	if errors.Is(err, unix.ENOPROTOOPT) {
+		err = fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+	}
+	return err
+}
+
+// sockoptsOf reads the options of the socket with these addresses, whichever
+// process it is in, through a descriptor of its own: pidfd_getfd(2).
+func sockoptsOf(local, remote net.Addr) (Sockopts, error) {
+	inode, err := inodeOf(local, remote)
+	if err != nil {
+		return Sockopts{}, err
+	}
+	links, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	for _, link := range links {
+		if target, _ := os.Readlink(link); target != "socket:["+inode+"]" {
+			continue
+		}
+		parts := strings.Split(link, "/")
+		pid, _ := strconv.Atoi(parts[2])
+		n, _ := strconv.Atoi(parts[4])
+		pidfd, err := unix.PidfdOpen(pid, 0)
+		if err != nil {
+			return Sockopts{}, unsupported("pidfd_open", err)
+		}
+		fd, err := unix.PidfdGetfd(pidfd, n, 0)
+		unix.Close(pidfd)
+		if err != nil {
+			return Sockopts{}, unsupported("pidfd_getfd", err)
+		}
+		defer unix.Close(fd)
+		get := func(level, opt int) int {
+			v, gerr := unix.GetsockoptInt(fd, level, opt)
+			err = errors.Join(err, os.NewSyscallError("getsockopt", gerr))
+			return v
+		}
+		return Sockopts{
+			KeepAlive:   get(unix.SOL_SOCKET, unix.SO_KEEPALIVE),
+			Idle:        get(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE),
+			Interval:    get(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL),
+			Count:       get(unix.IPPROTO_TCP, unix.TCP_KEEPCNT),
+			UserTimeout: get(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT),
+		}, err
+	}
+	return Sockopts{}, fmt.Errorf("no process shows the socket %v -> %v", local, remote)
+}
+
+func unsupported(call string, err error) error {
+	if err == unix.ENOSYS {
+		return fmt.Errorf("%w: %w", errors.ErrUnsupported, os.NewSyscallError(call, err))
+	}
+	return os.NewSyscallError(call, err)
+}
+
+// inodeOf finds the socket in /proc/net/tcp or tcp6, by its ports.
+func inodeOf(local, remote net.Addr) (string, error) {
+	port := func(a net.Addr) string { return fmt.Sprintf(":%04X", a.(*net.TCPAddr).Port) }
+	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		b, err := os.ReadFile(file)
+		if err != nil && !errors.Is(err, syscall.ENOENT) {
+			return "", err
+		}
+		for line := range strings.Lines(string(b)) {
+			f := strings.Fields(line)
+			if len(f) > 9 && strings.HasSuffix(f[1], port(local)) && strings.HasSuffix(f[2], port(remote)) {
+				return f[9], nil
+			}
+		}
+	}
+	return "", fmt.Errorf("%w: /proc/net/tcp does not show the socket %v -> %v", errors.ErrUnsupported, local, remote)
+}

@@ -1,0 +1,530 @@
+package keepalive
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-keepalive/keepalive/internal/testpeer"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// rounded is o with its durations rounded up to this system's units.
+func rounded(o Options) Options {
+	for i := range numParams {
+		if r := system.rows[i]; r != nil && !i.isNone(o.get(i)) {
+			d := time.Duration(o.get(i))
+			up := d.Truncate(r.unit)
+			if up < d {
+				up += r.unit
+			}
+			o.set(i, int64(up))
+		}
+	}
+	return o
+}
+
+// sockopts is o as Linux has it.
+func sockopts(o Options) testpeer.Sockopts {
+	s := testpeer.Sockopts{Idle: int(o.Idle / time.Second), Interval: int(o.Interval / time.Second), Count: o.Count}
+	if !o.Disabled {
+		s.KeepAlive = 1
+	}
+	if o.UserTimeout != NoUserTimeout {
+		s.UserTimeout = int(o.UserTimeout / time.Millisecond)
+	}
+	return s
+}
+
+// TestSetAndReadBack goes through values that every system takes.
+func TestSetAndReadBack(t *testing.T) {
+	t.Parallel()
+	for _, network := range []string{"tcp4", "tcp6"} {
+		t.Run(network, func(t *testing.T) {
+			t.Parallel()
+			conn, far := testpeer.New(t, network)
+			n := 0
+			for _, idle := range []time.Duration{10 * time.Second, 12500 * time.Millisecond, 45 * time.Second, 2*time.Hour - 1} {
+				for _, interval := range []time.Duration{10 * time.Second, 15 * time.Second, 59*time.Second + 1} {
+					for _, count := range []int{1, 3, 100} {
+						for _, userTimeout := range []time.Duration{NoUserTimeout, 30 * time.Second, 1*time.Minute + 1} {
+							o := Options{idle, interval, count, userTimeout, n%2 == 1}
+							n++
+							t.Run(fmt.Sprintf("%+v", o), func(t *testing.T) {
+								testpeer.Need(t, Enable(conn, o))
+								got, err := Get(conn)
+								require.NoError(t, err)
+								if system.rows[3] == nil || got.UserTimeout == 0 { // none here
+									o.UserTimeout = 0
+								}
+								require.Equal(t, rounded(o), got)
+								if n%5 == 0 {
+									seen, err := far.Seen()
+									testpeer.Need(t, err)
+									require.Equal(t, sockopts(rounded(o)), seen, "seen from outside")
+								}
+							})
+						}
+					}
+				}
+			}
+			require.GreaterOrEqual(t, n, 60)
+		})
+	}
+}
+
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	conn, _ := testpeer.New(t, "tcp")
+	for i := range numParams {
+		t.Run(i.String(), func(t *testing.T) {
+			r := system.rows[i]
+			if r == nil {
+				t.Skipf("cannot be had here: %s has no option for it", system.name)
+			}
+			for _, v := range []int64{r.min, r.max} {
+				var o Options
+				o.set(i, v*int64(r.unit))
+				testpeer.Need(t, Enable(conn, o))
+				got, err := Get(conn)
+				testpeer.Need(t, err)
+				assert.Equal(t, o.get(i), got.get(i))
+			}
+			var least Options
+			least.set(i, 1)
+			if r.min == 1 {
+				require.NoError(t, Enable(conn, least), "one nanosecond, or one")
+				got, err := Get(conn)
+				require.NoError(t, err)
+				assert.Equal(t, int64(r.unit), got.get(i))
+			}
+		})
+	}
+}
+
+func TestZeroLeavesAlone(t *testing.T) {
+	t.Parallel()
+	conn, _ := testpeer.New(t, "tcp")
+	before := Options{Idle: 40 * time.Second, Interval: 20 * time.Second, Count: 7, UserTimeout: 90 * time.Second}
+	testpeer.Need(t, Enable(conn, before))
+	testpeer.Need(t, Enable(conn, Options{}))
+	got, err := Get(conn)
+	testpeer.Need(t, err)
+	assert.Equal(t, before, got)
+	require.NoError(t, Enable(conn, Options{Interval: 30 * time.Second}))
+	got, err = Get(conn)
+	require.NoError(t, err)
+	before.Interval = 30 * time.Second
+	assert.Equal(t, before, got)
+}
+
+func TestDisable(t *testing.T) {
+	t.Parallel()
+	conn, _ := testpeer.New(t, "tcp")
+	fresh, err := Get(conn)
+	testpeer.Need(t, err)
+	assert.True(t, fresh.Disabled, "off, before anyone turned it on")
+	o := Options{Idle: 40 * time.Second, Interval: 20 * time.Second, Count: 7}
+	require.NoError(t, Enable(conn, o))
+	require.NoError(t, Disable(conn))
+	got, err := Get(conn)
+	require.NoError(t, err)
+	assert.True(t, got.Disabled)
+	assert.Equal(t, o.Idle, got.Idle)
+	assert.Equal(t, o.Interval, got.Interval)
+	assert.Equal(t, o.Count, got.Count)
+}
+
+// TestRestore holds Get's promise, the user timeout included.
+func TestRestore(t *testing.T) {
+	t.Parallel()
+	conn, _ := testpeer.New(t, "tcp")
+	fresh, err := Get(conn)
+	testpeer.Need(t, err)
+	for _, o := range []Options{
+		{Idle: 40 * time.Second, Interval: 20 * time.Second, Count: 7, UserTimeout: 90 * time.Second},
+		{Idle: 41 * time.Second, Interval: 21 * time.Second, Count: 8, UserTimeout: NoUserTimeout, Disabled: true},
+	} {
+		testpeer.Need(t, Enable(conn, o))
+		require.NoError(t, Enable(conn, fresh))
+		got, err := Get(conn)
+		require.NoError(t, err)
+		assert.Equal(t, fresh, got)
+	}
+}
+
+// Wrappers, as they are found in the wild.
+type (
+	embedsConn    struct{ net.Conn }
+	embedsTCP     struct{ *net.TCPConn }
+	embedsPrivate struct{ *embedsConn }
+
+	netConner struct {
+		hidden
+		c net.Conn
+	}
+	unwrapper struct {
+		hidden
+		c net.Conn
+	}
+	rawer struct {
+		hidden
+		c net.Conn
+	}
+	underlier struct {
+		hidden
+		c net.Conn
+	}
+	wrapsItself struct{ hidden }
+	refuses     struct{ net.Conn }
+)
+
+func (w netConner) NetConn() net.Conn        { return w.c }
+func (w unwrapper) Unwrap() net.Conn         { return w.c }
+func (w rawer) Raw() net.Conn                { return w.c }
+func (w underlier) UnderlyingConn() net.Conn { return w.c }
+func (w *wrapsItself) NetConn() net.Conn     { return w }
+func (refuses) SyscallConn() (syscall.RawConn, error) {
+	return nil, errors.New("not available")
+}
+
+// hidden is a net.Conn with nothing to be found in it.
+type hidden struct{}
+
+func (hidden) Read([]byte) (int, error)         { return 0, io.EOF }
+func (hidden) Write([]byte) (int, error)        { return 0, io.ErrClosedPipe }
+func (hidden) Close() error                     { return nil }
+func (hidden) LocalAddr() net.Addr              { return nil }
+func (hidden) RemoteAddr() net.Addr             { return nil }
+func (hidden) SetDeadline(time.Time) error      { return nil }
+func (hidden) SetReadDeadline(time.Time) error  { return nil }
+func (hidden) SetWriteDeadline(time.Time) error { return nil }
+
+func TestConnections(t *testing.T) {
+	t.Parallel()
+	o := Options{Idle: 33 * time.Second, Interval: 11 * time.Second, Count: 4}
+	for name, wrap := range map[string]func(net.Conn) net.Conn{
+		"plain":            func(c net.Conn) net.Conn { return c },
+		"tls":              func(c net.Conn) net.Conn { return tls.Client(c, &tls.Config{ServerName: "x"}) },
+		"embeds net.Conn":  func(c net.Conn) net.Conn { return embedsConn{c} },
+		"pointer to that":  func(c net.Conn) net.Conn { return &embedsConn{c} },
+		"embeds TCPConn":   func(c net.Conn) net.Conn { return embedsTCP{c.(*net.TCPConn)} },
+		"embeds a wrapper": func(c net.Conn) net.Conn { return embedsPrivate{&embedsConn{c}} },
+		"NetConn":          func(c net.Conn) net.Conn { return netConner{hidden{}, c} },
+		"Unwrap":           func(c net.Conn) net.Conn { return unwrapper{hidden{}, c} },
+		"Raw":              func(c net.Conn) net.Conn { return rawer{hidden{}, c} },
+		"UnderlyingConn":   func(c net.Conn) net.Conn { return underlier{hidden{}, c} },
+		"refusing SyscallConn": func(c net.Conn) net.Conn {
+			return refuses{c}
+		},
+		"several deep": func(c net.Conn) net.Conn {
+			c = &embedsConn{tls.Server(rawer{hidden{}, embedsTCP{c.(*net.TCPConn)}}, nil)}
+			return unwrapper{hidden{}, tls.Client(underlier{hidden{}, c}, &tls.Config{ServerName: "x"})}
+		},
+	} {
+		for _, network := range []string{"tcp4", "tcp6"} {
+			t.Run(name+" over "+network, func(t *testing.T) {
+				t.Parallel()
+				conn, _ := testpeer.New(t, network)
+				testpeer.Need(t, Enable(wrap(conn), o))
+				got, err := Get(conn)
+				require.NoError(t, err)
+				assert.Equal(t, []any{o.Idle, o.Interval, o.Count, false}, []any{got.Idle, got.Interval, got.Count, got.Disabled})
+				through, err := Get(wrap(conn))
+				require.NoError(t, err)
+				assert.Equal(t, got, through)
+				require.NoError(t, Disable(wrap(conn)))
+				got, err = Get(conn)
+				require.NoError(t, err)
+				assert.True(t, got.Disabled)
+			})
+		}
+	}
+}
+
+func TestNotConnections(t *testing.T) {
+	t.Parallel()
+	self := &wrapsItself{}
+	here, there := net.Pipe()
+	t.Cleanup(func() { here.Close(); there.Close() })
+	udp, err := net.Dial("udp", "127.0.0.1:9")
+	require.NoError(t, err)
+	t.Cleanup(func() { udp.Close() })
+	for name, c := range map[string]struct {
+		conn net.Conn
+		want string // in the error
+		is   error
+	}{
+		"nil":                   {nil, "is nil", nil},
+		"typed nil":             {(*net.TCPConn)(nil), "nil *net.TCPConn", nil},
+		"typed nil tls":         {(*tls.Conn)(nil), "nil *tls.Conn", nil},
+		"embedded nil":          {embedsConn{}, "inside keepalive.embedsConn is nil", nil},
+		"embedded typed nil":    {embedsConn{(*net.TCPConn)(nil)}, "nil *net.TCPConn", nil},
+		"promoted from nil":     {embedsTCP{}, "keepalive.embedsTCP", nil},
+		"wraps itself":          {self, "wraps itself", nil},
+		"wraps itself, deeper":  {tls.Client(self, &tls.Config{ServerName: "x"}), "wraps itself", nil},
+		"pipe":                  {here, "pipe", ErrNotTCP},
+		"tls over a pipe":       {tls.Client(here, &tls.Config{ServerName: "x"}), "pipe", ErrNotTCP},
+		"udp":                   {udp, "*net.UDPConn (udp)", ErrNotTCP},
+		"zero TCPConn":          {new(net.TCPConn), "invalid argument", nil},
+		"nothing inside at all": {hidden{}, "keepalive.hidden", ErrNotTCP},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, gerr := Get(c.conn)
+			for _, err := range []error{Enable(c.conn, Options{}), Disable(c.conn), gerr} {
+				require.ErrorContains(t, err, c.want)
+				if c.is != nil {
+					assert.ErrorIs(t, err, c.is)
+				}
+				assert.Equal(t, c.is == ErrNotTCP, errors.Is(err, errors.ErrUnsupported))
+			}
+		})
+	}
+}
+
+func TestUnixSocket(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("", "ka") // t.TempDir's names are too long for a socket on some
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	l, err := net.Listen("unix", filepath.Join(dir, "s"))
+	if err != nil {
+		t.Skipf("cannot be had here: %v", err)
+	}
+	t.Cleanup(func() { l.Close() })
+	conn, err := net.Dial("unix", l.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	err = Enable(conn, Options{})
+	require.ErrorIs(t, err, ErrNotTCP)
+	require.ErrorIs(t, err, errors.ErrUnsupported)
+	assert.ErrorContains(t, err, "*net.UnixConn (unix)")
+}
+
+func TestClosed(t *testing.T) {
+	t.Parallel()
+	conn, _ := testpeer.New(t, "tcp")
+	conn.Close()
+	_, gerr := Get(conn)
+	_, werr := Get(embedsConn{conn})
+	for _, err := range []error{Enable(conn, Options{}), Disable(conn), Enable(embedsConn{conn}, Options{}), gerr, werr} {
+		require.ErrorIs(t, err, net.ErrClosed)
+		assert.NotErrorIs(t, err, errors.ErrUnsupported)
+	}
+}
+
+// TestReset: whatever the kernel says to a setting on a dead connection, the
+// reason of its death is still there to be read afterwards.
+func TestReset(t *testing.T) {
+	t.Parallel()
+	conn, far := testpeer.New(t, "tcp")
+	require.NoError(t, far.Reset())
+	// The RST has arrived once the socket is readable; that consumes nothing.
+	rc, err := conn.SyscallConn()
+	require.NoError(t, err)
+	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	first := true
+	err = rc.Read(func(uintptr) bool { defer func() { first = false }(); return !first })
+	testpeer.Need(t, err)
+	for _, err := range []error{Enable(conn, Options{Idle: 45 * time.Second}), Disable(conn)} {
+		if err != nil {
+			assert.ErrorIs(t, err, syscall.ENOTCONN)
+			assert.NotErrorIs(t, err, errors.ErrUnsupported)
+		}
+	}
+	_, err = conn.Read(make([]byte, 1))
+	require.Error(t, err)
+	if !errors.Is(err, io.EOF) { // Wine 8
+		assert.ErrorIs(t, err, syscall.ECONNRESET)
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	t.Parallel()
+	const huge = time.Duration(1<<63 - 2)
+	conn, _ := testpeer.New(t, "tcp")
+	before, err := Get(conn)
+	testpeer.Need(t, err)
+	for _, c := range []struct {
+		o      Options
+		option string
+		value  any
+	}{
+		{Options{Idle: -1}, "Idle", time.Duration(-1)},
+		{Options{Idle: 45 * time.Second, Interval: -time.Second}, "Interval", -time.Second},
+		{Options{Idle: 45 * time.Second, Count: -3}, "Count", -3},
+		{Options{Idle: 45 * time.Second, UserTimeout: -time.Hour}, "UserTimeout", -time.Hour},
+		{Options{Idle: huge, Count: 3}, "Idle", huge},
+		{Options{Idle: 45 * time.Second, Interval: huge}, "Interval", huge},
+		{Options{Idle: 45 * time.Second, Interval: NoUserTimeout}, "Interval", NoUserTimeout},
+		{Options{Idle: 45 * time.Second, UserTimeout: huge}, "UserTimeout", huge},
+		{Options{Idle: -1 << 63, Disabled: true}, "Idle", time.Duration(-1 << 63)},
+	} {
+		i := param(map[string]int{"Idle": 0, "Interval": 1, "Count": 2, "UserTimeout": 3}[c.option])
+		if system.rows[i] == nil && c.o.get(i) > 0 {
+			continue // nothing is out of the range of what is missing
+		}
+		for _, err := range []error{Enable(conn, c.o), c.o.Validate(), c.o.Control("tcp4", "", nil)} {
+			var oe *OptionError
+			require.ErrorAs(t, err, &oe)
+			assert.Equal(t, c.option, oe.Option)
+			assert.Equal(t, c.value, oe.Value)
+			assert.NotErrorIs(t, err, errors.ErrUnsupported)
+			assert.ErrorContains(t, err, fmt.Sprint(c.value))
+			if r := system.rows[i]; r != nil {
+				assert.ErrorContains(t, err, fmt.Sprint(i.value(r.min*int64(r.unit))))
+				assert.ErrorContains(t, err, fmt.Sprint(i.value(r.max*int64(r.unit))))
+			}
+		}
+		after, err := Get(conn)
+		require.NoError(t, err)
+		require.Equal(t, before, after, "nothing half set")
+	}
+}
+
+func TestValidate(t *testing.T) {
+	t.Parallel()
+	conn, _ := testpeer.New(t, "tcp")
+	for _, o := range []Options{{}, {Disabled: true}, {Idle: 45 * time.Second, Interval: 15 * time.Second, Count: 3, UserTimeout: time.Minute}, {UserTimeout: NoUserTimeout}} {
+		want := Enable(conn, o)
+		if want == nil {
+			assert.NoError(t, o.Validate())
+		} else {
+			assert.EqualError(t, o.Validate(), want.Error())
+		}
+	}
+}
+
+func TestControl(t *testing.T) {
+	t.Parallel()
+	o := Options{Idle: 44 * time.Second, Interval: 14 * time.Second, Count: 4}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	d := net.Dialer{Control: o.Control, KeepAlive: -1}
+	conn, err := d.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	got, err := Get(conn)
+	testpeer.Need(t, err)
+	assert.Equal(t, []any{o.Idle, o.Interval, o.Count, false}, []any{got.Idle, got.Interval, got.Count, got.Disabled})
+
+	require.NoError(t, o.Control("unix", "", nil), "other networks pass through")
+
+	d.Control = Options{Idle: -1}.Control
+	_, err = d.Dial("tcp", l.Addr().String())
+	var oe *OptionError
+	require.ErrorAs(t, err, &oe)
+}
+
+// TestUndisturbed: deadlines work after a setting, and reads and writes in
+// progress during it go on.
+func TestUndisturbed(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	conn, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	far, err := l.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() { far.Close() })
+
+	const size = 8 << 20
+	sent := bytes.Repeat([]byte("keepalive"), size/9)
+	var wg sync.WaitGroup
+	stop := make(chan struct{})
+	wg.Go(func() { // settings, all the while
+		for n := 0; ; n++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			err := Enable(conn, Options{Idle: time.Duration(30+n%2) * time.Second})
+			if !errors.Is(err, errors.ErrUnsupported) {
+				assert.NoError(t, err)
+			}
+			if _, err = Get(conn); !errors.Is(err, errors.ErrUnsupported) {
+				assert.NoError(t, err)
+			}
+			assert.NoError(t, Disable(conn))
+		}
+	})
+	wg.Go(func() { io.CopyN(far, far, int64(len(sent))) }) // there and back
+	wg.Go(func() { conn.Write(sent) })
+	got := make([]byte, len(sent))
+	conn.SetReadDeadline(time.Now().Add(40 * time.Second))
+	_, err = io.ReadFull(conn, got)
+	close(stop)
+	wg.Wait()
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(sent, got))
+
+	conn.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+	_, err = conn.Read(got)
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+}
+
+var rounds = flag.Int("rounds", 3000, "rounds of TestConcurrentClose")
+
+// TestConcurrentClose closes a connection while it is being set and read.
+func TestConcurrentClose(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				c.Read(make([]byte, 1)) // until the RST
+				c.Close()
+			}()
+		}
+	}()
+	check := func(err error) {
+		if err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.ENOTCONN) {
+			t.Error(err)
+		}
+	}
+	var workers sync.WaitGroup
+	for range 4 {
+		workers.Go(func() {
+			for range (*rounds + 3) / 4 {
+				conn, err := net.Dial("tcp", l.Addr().String())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				conn.(*net.TCPConn).SetLinger(0) // no port is left in TIME_WAIT
+				var wg sync.WaitGroup
+				wg.Go(func() { check(Enable(conn, Options{Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3})) })
+				wg.Go(func() { _, err := Get(conn); check(err) })
+				wg.Go(func() { check(Disable(embedsConn{conn})) })
+				conn.Close()
+				wg.Wait()
+				if err := Enable(conn, Options{}); !errors.Is(err, net.ErrClosed) {
+					t.Errorf("after Close: %v", err)
+				}
+			}
+		})
+	}
+	workers.Wait()
+}
