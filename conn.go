@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"reflect"
 	"syscall"
 )
@@ -121,9 +122,33 @@ func nilConn(conn, outer net.Conn) error {
 }
 
 func notTCP(conn net.Conn) error {
-	network := "no address"
+	e := &notTCPError{conn: conn, network: "no address"}
 	if a := conn.LocalAddr(); a != nil {
-		network = a.Network()
+		e.network = a.Network()
 	}
-	return fmt.Errorf("keepalive: %T (%s): %w", conn, network, ErrNotTCP)
+	return e
+}
+
+// notTCPError is ErrNotTCP with what it was instead.
+type notTCPError struct {
+	conn    net.Conn
+	network string
+}
+
+func (e *notTCPError) Error() string {
+	return fmt.Sprintf("keepalive: %T (%s): %v", e.conn, e.network, ErrNotTCP)
+}
+
+func (e *notTCPError) Unwrap() error { return ErrNotTCP }
+
+// connected tells whether conn still has a peer.
+func connected(conn net.Conn) error {
+	var gone error
+	if err := control(conn, func(fd uintptr) { gone = system.kernel.peer(fd) }); err != nil {
+		return err
+	}
+	if gone != nil {
+		return fmt.Errorf("keepalive: the connection is dead already: %w", os.NewSyscallError("getpeername", gone))
+	}
+	return nil
 }

@@ -2,8 +2,8 @@ package keepalive
 
 import (
 	"errors"
-	"fmt"
 	"flag"
+	"fmt"
 	"net"
 	"os"
 	"syscall"

@@ -127,6 +127,11 @@ func getAny(conn net.Conn) (Options, error) {
 // [*OptionError]; an option that the system lacks does not, and networks other
 // than TCP pass through untouched.
 //
+// Linux's Multipath TCP, which package net listens with by default, takes no
+// user timeout, and before Linux 6.10 neither times nor count. There the hook
+// fails, whereupon package net makes a plain TCP socket instead, and calls it
+// again.
+//
 // Package net sets keepalive of its own after the hook, 15 s, 15 s and 9, on
 // what is dialed and what is accepted, unless its KeepAlive field is negative
 // and KeepAliveConfig.Enable is false.
@@ -135,21 +140,34 @@ func getAny(conn net.Conn) (Options, error) {
 // reported to close a listener that has keepalive on (libuv issue 2474,
 // syslog-ng issue 3751).
 func (o Options) Control(network, address string, c syscall.RawConn) error {
-	if !strings.HasPrefix(network, "tcp") {
-		return nil
-	}
-	if err := system.check(o); err != nil {
+	return system.control(network, c, o)
+}
+
+func (p *platform) control(network string, c syscall.RawConn, o Options) error {
+	if err := p.checkTCP(network, o); err != nil || p.on == nil || !isTCP(network) {
 		return err
 	}
-	if system.on == nil {
-		return nil
-	}
 	var applied error
-	if err := c.Control(func(fd uintptr) { applied = system.apply(fd, o) }); err != nil {
+	multipath := false
+	err := c.Control(func(fd uintptr) {
+		applied = p.apply(fd, o)
+		multipath = p.isMultipath(fd)
+	})
+	if err != nil {
 		return fmt.Errorf("keepalive: %w", err)
 	}
-	if errors.Is(applied, errors.ErrUnsupported) {
+	if errors.Is(applied, errors.ErrUnsupported) && !multipath {
 		return nil
 	}
 	return applied
 }
+
+// checkTCP is check, for TCP's networks alone.
+func (p *platform) checkTCP(network string, o Options) error {
+	if !isTCP(network) {
+		return nil
+	}
+	return p.check(o)
+}
+
+func isTCP(network string) bool { return strings.HasPrefix(network, "tcp") }

@@ -34,6 +34,7 @@ type row struct {
 	unit       time.Duration // what one of the option's integer stands for; 1 for a plain number
 	min, max   int64         // what the system takes, in units
 	none       int32         // UserTimeout only: the integer that means NoUserTimeout
+	inherited  bool          // accepted sockets have it from the listener, measured, and the listener is safe with it
 }
 
 // isNone reports whether v asks for no limit at all.
@@ -48,6 +49,7 @@ type platform struct {
 	name   string
 	on     *row // SO_KEEPALIVE
 	rows   [numParams]*row
+	proto  *row   // the option that reads the protocol, where there is Multipath TCP
 	times  *times // what idle and interval are set with where their options are missing
 	kernel kernel
 }
@@ -77,6 +79,16 @@ func (p *platform) isTCP(fd uintptr) bool {
 	const ipprotoTCP, tcpNoDelay = 6, 1 // on every system
 	_, err := p.kernel.get(fd, ipprotoTCP, tcpNoDelay)
 	return err == nil || !p.kernel.missing(err) && p.kernel.inetStream(fd)
+}
+
+// isMultipath reports whether the socket is a Multipath TCP one.
+func (p *platform) isMultipath(fd uintptr) bool {
+	const ipprotoMPTCP = 262
+	if p.proto == nil {
+		return false
+	}
+	v, err := p.kernel.get(fd, p.proto.level, p.proto.opt)
+	return err == nil && v == ipprotoMPTCP
 }
 
 // encode returns v, a positive value, in r's unit, rounded up.
