@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -96,7 +97,11 @@ func TestLimits(t *testing.T) {
 			for _, v := range []int64{r.min, r.max} {
 				var o Options
 				o.set(i, v*int64(r.unit))
-				testpeer.Need(t, Enable(conn, o))
+				err := Enable(conn, o)
+				if v == r.max && err != nil && strings.HasPrefix(os.Getenv("KEEPALIVE_RIG"), "wine") {
+					continue // it has the host's limits
+				}
+				testpeer.Need(t, err)
 				got, err := Get(conn)
 				testpeer.Need(t, err)
 				assert.Equal(t, o.get(i), got.get(i))
@@ -259,8 +264,9 @@ func TestNotConnections(t *testing.T) {
 	here, there := net.Pipe()
 	t.Cleanup(func() { here.Close(); there.Close() })
 	udp, err := net.Dial("udp", "127.0.0.1:9")
-	require.NoError(t, err)
-	t.Cleanup(func() { udp.Close() })
+	if err == nil {
+		t.Cleanup(func() { udp.Close() })
+	}
 	for name, c := range map[string]struct {
 		conn net.Conn
 		want string // in the error
@@ -282,6 +288,9 @@ func TestNotConnections(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if name == "udp" && err != nil {
+				t.Skipf("cannot be had here: %v", err)
+			}
 			_, gerr := Get(c.conn)
 			for _, err := range []error{Enable(c.conn, Options{}), Disable(c.conn), gerr} {
 				require.ErrorContains(t, err, c.want)
@@ -337,7 +346,10 @@ func TestReset(t *testing.T) {
 	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 	first := true
 	err = rc.Read(func(uintptr) bool { defer func() { first = false }(); return !first })
-	testpeer.Need(t, err)
+	consumed := reset(err) // on Windows, where it is a real read
+	if !consumed {
+		testpeer.Need(t, err)
+	}
 	for _, err := range []error{Enable(conn, Options{Idle: 45 * time.Second}), Disable(conn)} {
 		if err != nil {
 			assert.ErrorIs(t, err, syscall.ENOTCONN)
@@ -345,10 +357,7 @@ func TestReset(t *testing.T) {
 		}
 	}
 	_, err = conn.Read(make([]byte, 1))
-	require.Error(t, err)
-	if !errors.Is(err, io.EOF) { // Wine 8
-		assert.ErrorIs(t, err, syscall.ECONNRESET)
-	}
+	assert.Truef(t, consumed || reset(err), "%v", err)
 }
 
 func TestBadInput(t *testing.T) {

@@ -3,6 +3,7 @@ package keepalive
 import (
 	"math"
 	"runtime"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -64,8 +65,12 @@ func (s sockets) inetStream(fd uintptr) bool {
 	return false
 }
 
+// peer says it in the words of the other systems.
 func (sockets) peer(fd uintptr) error {
 	_, err := windows.Getpeername(windows.Handle(fd))
+	if err == windows.WSAENOTCONN {
+		return syscall.ENOTCONN
+	}
 	return err
 }
 

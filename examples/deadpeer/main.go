@@ -94,7 +94,7 @@ func (c config) show(w io.Writer) error {
 	defer conn.Close()
 
 	fmt.Fprintf(w, "%v -> %v\n", conn.LocalAddr(), conn.RemoteAddr())
-	if _, err := c.readBack(w, "before", conn); err != nil {
+	if _, err := c.readBack(w, "before", conn); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
 	err := keepalive.Enable(conn, c.options)
@@ -105,7 +105,11 @@ func (c config) show(w io.Writer) error {
 		return err
 	}
 	o, err := c.readBack(w, "after ", conn)
-	if err != nil || far == nil {
+	switch {
+	case errors.Is(err, errors.ErrUnsupported):
+		fmt.Fprintln(w, "\nThat is all there is to see here: nothing can be promised on times that cannot be read.")
+		return nil
+	case err != nil || far == nil:
 		return err
 	}
 	return c.deafen(w, conn, far, o)
@@ -128,7 +132,7 @@ func (c config) readBack(w io.Writer, when string, conn net.Conn) (keepalive.Opt
 	if err != nil {
 		fmt.Fprintf(w, "        not to be read here: %v\n", err)
 	}
-	return o, nil
+	return o, err
 }
 
 // promise is when Linux drops a connection with the settings o whose peer has

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -38,13 +37,12 @@ func TestShow(t *testing.T) {
 // TestUnackedAlone: keepalive without a user timeout notices nothing.
 func TestUnackedAlone(t *testing.T) {
 	t.Parallel()
-	conn, far := testpeer.New(t, "tcp")
-	testpeer.Need(t, far.Deaf())
-	testpeer.Need(t, far.Hear())
-	conn.Close()
 	var out, errOut strings.Builder
 	start := time.Now()
 	require.Zero(t, run([]string{"-idle", "1s", "-count", "1", "-unacked"}, &out, &errOut), errOut.String())
+	if s := out.String(); strings.Contains(s, "all there is to see here") {
+		t.Skipf("cannot be had here: %s", s)
+	}
 	assert.Contains(t, out.String(), "nobody has noticed")
 	assert.Greater(t, time.Since(start), 9*time.Second)
 }
@@ -56,7 +54,7 @@ func TestRealServer(t *testing.T) {
 	defer l.Close()
 	var out, errOut strings.Builder
 	require.Zero(t, run([]string{"-addr", l.Addr().String()}, &out, &errOut), errOut.String())
-	assert.Regexp(t, `before  off .*\nafter   on `, out.String())
+	assert.Regexp(t, `before  off (?s:.*)after   on `, out.String())
 
 	l.Close()
 	require.Equal(t, 1, run([]string{"-addr", l.Addr().String()}, &out, &errOut))

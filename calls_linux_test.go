@@ -1,0 +1,144 @@
+package keepalive
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-keepalive/keepalive/internal/testpeer"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// tracedEnv makes the test binary carry out one of the roles of TestSystemCalls.
+const tracedEnv = "KEEPALIVE_TRACED"
+
+const tracedConns = 50
+
+var netsOwn = net.KeepAliveConfig{Enable: true, Idle: typical.Idle, Interval: typical.Interval, Count: typical.Count}
+
+// TestTraced is the program that TestSystemCalls traces: it accepts and dials
+// some connections, one of both without any keepalive.
+func TestTraced(t *testing.T) {
+	role := os.Getenv(tracedEnv)
+	lc, d := &net.ListenConfig{KeepAlive: -1}, &net.Dialer{KeepAlive: -1}
+	switch role {
+	case "":
+		return // run by TestSystemCalls alone
+	case "accept net":
+		lc.KeepAliveConfig = netsOwn
+	case "accept ours":
+		lc = ListenConfig(nil, typical)
+	case "dial net":
+		d.KeepAliveConfig = netsOwn
+	case "dial ours":
+		d = Dialer(nil, typical)
+	}
+	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	for range tracedConns {
+		near, err := d.Dial("tcp", l.Addr().String())
+		require.NoError(t, err)
+		far, err := l.Accept()
+		require.NoError(t, err)
+		for conn, set := range map[net.Conn]bool{near: strings.HasPrefix(role, "dial"), far: strings.HasPrefix(role, "accept")} {
+			got, err := Get(conn)
+			require.NoError(t, err)
+			require.Equal(t, set, got.Idle == typical.Idle && !got.Disabled)
+			conn.Close()
+		}
+	}
+	l.Close()
+}
+
+// TestSystemCalls counts, with strace, the calls that set keepalive for 50
+// connections accepted or dialed.
+func TestSystemCalls(t *testing.T) {
+	t.Parallel()
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skipf("cannot be had here: %v", err)
+	}
+	count := func(role string) int {
+		out := filepath.Join(t.TempDir(), "strace")
+		cmd := exec.Command(strace, "-f", "-o", out, "-e", "trace=setsockopt", os.Args[0], "-test.run=^TestTraced$")
+		cmd.Env = append(os.Environ(), tracedEnv+"="+role)
+		if text, err := cmd.CombinedOutput(); err != nil {
+			if strings.Contains(string(text), "strace:") || strings.Contains(string(text), "ptrace") {
+				testpeer.Need(t, errors.Join(os.ErrPermission, errors.New(string(text))))
+			}
+			t.Fatalf("%v\n%s", err, text)
+		}
+		b, err := os.ReadFile(out)
+		require.NoError(t, err)
+		n := 0
+		for line := range strings.Lines(string(b)) {
+			// A call that strace shows in two halves counts once.
+			if strings.Contains(line, "setsockopt(") && (strings.Contains(line, "SO_KEEPALIVE") || strings.Contains(line, "TCP_KEEP")) {
+				n++
+			}
+		}
+		return n
+	}
+	listener := count("accept ours")
+	t.Logf("%d connections accepted: %d calls with ListenConfig, %d with package net's", tracedConns, listener, count("accept net"))
+	assert.Equal(t, 4, listener, "the listening socket's own, none for a connection")
+	assert.Equal(t, 4*tracedConns, count("accept net"))
+	ours, nets := count("dial ours"), count("dial net")
+	t.Logf("%d connections dialed: %d calls with Dialer, %d with package net's", tracedConns, ours, nets)
+	assert.LessOrEqual(t, ours, nets)
+	assert.Equal(t, 4*tracedConns, ours)
+}
+
+// BenchmarkAccept compares connections accepted from ListenConfig with package
+// net's, and with no keepalive at all, in turns.
+func BenchmarkAccept(b *testing.B) {
+	ways := []struct {
+		name string
+		lc   *net.ListenConfig
+	}{
+		{"ours", ListenConfig(nil, typical)},
+		{"net", &net.ListenConfig{KeepAliveConfig: netsOwn}},
+		{"none", &net.ListenConfig{KeepAlive: -1}},
+	}
+	const rounds, conns = 21, 200
+	took := make([][]float64, len(ways))
+	var listeners []net.Listener
+	for _, w := range ways {
+		l, err := w.lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
+		require.NoError(b, err)
+		defer l.Close()
+		listeners = append(listeners, l)
+	}
+	d := net.Dialer{KeepAlive: -1}
+	for b.Loop() {
+		clear(took)
+		for range rounds {
+			for i, l := range listeners {
+				var spent time.Duration
+				for range conns {
+					near, err := d.Dial("tcp", l.Addr().String())
+					require.NoError(b, err)
+					start := time.Now()
+					far, err := l.Accept()
+					spent += time.Since(start)
+					require.NoError(b, err)
+					near.(*net.TCPConn).SetLinger(0)
+					near.Close()
+					far.Close()
+				}
+				took[i] = append(took[i], float64(spent)/conns)
+			}
+		}
+	}
+	b.ReportMetric(median(took[0]), "ns/Accept-ours")
+	b.ReportMetric(median(took[1]), "ns/Accept-net")
+	b.ReportMetric(median(took[2]), "ns/Accept-none")
+	b.ReportMetric(median(took[0])/median(took[1]), "×net")
+}

@@ -1,0 +1,236 @@
+package keepalive
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-keepalive/keepalive/internal/testpeer"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// inForce checks that conn has o where o says something, and returns what it
+// has. It skips the test where this system cannot tell.
+func inForce(t testing.TB, conn net.Conn, o Options) Options {
+	t.Helper()
+	got, err := Get(conn)
+	testpeer.Need(t, err)
+	want := got
+	want.Disabled = o.Disabled
+	for i := range numParams {
+		if v := o.get(i); v != 0 && !(i == userTimeout && got.UserTimeout == 0) { // 0: there is none here
+			want.set(i, v)
+		}
+	}
+	require.Equal(t, rounded(want), got)
+	return got
+}
+
+// sink accepts connections and holds them open until the test ends.
+func sink(t testing.TB, network, addr string) net.Listener {
+	t.Helper()
+	l, err := net.Listen(network, addr)
+	require.NoError(t, err)
+	var conns []net.Conn
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conns = append(conns, c)
+		}
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		<-done
+		for _, c := range conns {
+			c.Close()
+		}
+	})
+	return l
+}
+
+var dialed = Options{Idle: 44 * time.Second, Interval: 14 * time.Second, Count: 4, UserTimeout: 90 * time.Second}
+
+func TestDialer(t *testing.T) {
+	t.Parallel()
+	l := sink(t, "tcp", "127.0.0.1:0")
+	addr := l.Addr().String()
+	_, port, _ := net.SplitHostPort(addr)
+	var called []string
+	control := func(network, address string, c syscall.RawConn) error {
+		called = append(called, network)
+		// What the hook sets, o overwrites; what o leaves alone, stays.
+		return Options{Idle: 99 * time.Second, Interval: 59 * time.Second}.Control(network, address, c)
+	}
+	for _, c := range []struct {
+		name string
+		d    *net.Dialer
+		addr string
+		hook bool
+	}{
+		{"nil", nil, addr, false},
+		{"empty", &net.Dialer{}, addr, false},
+		{"net's own keepalive on", &net.Dialer{KeepAlive: 33 * time.Second, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Count: 2}}, addr, false},
+		{"Control", &net.Dialer{Control: control}, addr, true},
+		{"ControlContext", &net.Dialer{ControlContext: func(_ context.Context, network, address string, c syscall.RawConn) error {
+			return control(network, address, c)
+		}}, addr, true},
+		{"LocalAddr", &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}}, addr, false},
+		{"happy eyeballs", &net.Dialer{FallbackDelay: time.Millisecond}, "localhost:" + port, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if _, err := net.LookupHost("localhost"); err != nil && c.d != nil && c.d.FallbackDelay != 0 {
+				t.Skipf("cannot be had here: %v", err)
+			}
+			called = nil
+			var before net.Dialer
+			if c.d != nil {
+				before = *c.d
+			}
+			conn, err := Dialer(c.d, dialed).Dial("tcp", c.addr)
+			require.NoError(t, err)
+			defer conn.Close()
+			inForce(t, conn, dialed)
+			if c.hook {
+				assert.Equal(t, []string{"tcp4"}, called)
+			}
+			if c.d != nil { // unchanged
+				assert.Equal(t, before.KeepAlive, c.d.KeepAlive)
+				assert.Equal(t, before.KeepAliveConfig, c.d.KeepAliveConfig)
+				assert.Equal(t, before.Control == nil, c.d.Control == nil)
+				assert.Equal(t, before.ControlContext == nil, c.d.ControlContext == nil)
+			}
+		})
+	}
+	t.Run("what is left alone", func(t *testing.T) {
+		conn, err := Dialer(&net.Dialer{Control: control}, Options{Interval: 14 * time.Second}).Dial("tcp", addr)
+		require.NoError(t, err)
+		defer conn.Close()
+		inForce(t, conn, Options{Idle: 99 * time.Second, Interval: 14 * time.Second})
+	})
+	t.Run("nothing but on", func(t *testing.T) {
+		fresh, _ := testpeer.New(t, "tcp")
+		want, err := Get(fresh)
+		testpeer.Need(t, err)
+		want.Disabled = false
+		conn, err := Dialer(nil, Options{}).Dial("tcp", addr)
+		require.NoError(t, err)
+		defer conn.Close()
+		assert.Equal(t, want, inForce(t, conn, Options{}), "the system's own timing, not package net's")
+	})
+	t.Run("off", func(t *testing.T) {
+		conn, err := Dialer(nil, Options{Disabled: true}).Dial("tcp", addr)
+		require.NoError(t, err)
+		defer conn.Close()
+		inForce(t, conn, Options{Disabled: true})
+	})
+	t.Run("Multipath TCP", func(t *testing.T) {
+		var d net.Dialer
+		d.SetMultipathTCP(true)
+		conn, err := Dialer(&d, dialed).Dial("tcp", addr)
+		require.NoError(t, err)
+		defer conn.Close()
+		inForce(t, conn, dialed)
+		times := Options{Idle: dialed.Idle, Interval: dialed.Interval, Count: dialed.Count}
+		conn, err = Dialer(&d, times).Dial("tcp", addr)
+		require.NoError(t, err)
+		defer conn.Close()
+		inForce(t, conn, times)
+	})
+}
+
+func TestDialerErrors(t *testing.T) {
+	t.Parallel()
+	l := sink(t, "tcp", "127.0.0.1:0")
+	_, err := Dialer(nil, Options{Idle: 44 * time.Second, Count: -1}).Dial("tcp", l.Addr().String())
+	var op *net.OpError
+	require.ErrorAs(t, err, &op)
+	var oe *OptionError
+	require.ErrorAs(t, op.Err, &oe)
+	assert.Equal(t, "Count", oe.Option)
+
+	mine := errors.New("mine")
+	for _, d := range []*net.Dialer{
+		{Control: func(string, string, syscall.RawConn) error { return mine }},
+		{ControlContext: func(context.Context, string, string, syscall.RawConn) error { return mine }},
+	} {
+		_, err = Dialer(d, Options{Count: -1}).Dial("tcp", l.Addr().String())
+		require.ErrorIs(t, err, mine)
+	}
+}
+
+func TestDialerInClients(t *testing.T) {
+	t.Parallel()
+	got := make(chan Options, 1)
+	capture := func(conn net.Conn, err error) (net.Conn, error) {
+		if err == nil {
+			o, gerr := Get(conn)
+			if gerr != nil && !errors.Is(gerr, errors.ErrUnsupported) {
+				return nil, gerr
+			}
+			got <- o
+		}
+		return conn, err
+	}
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(server.Close)
+	addr := strings.TrimPrefix(server.URL, "https://")
+	conf := server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	conf.ServerName = "example.com"
+
+	t.Run("tls.Dialer", func(t *testing.T) {
+		conn, err := (&tls.Dialer{NetDialer: Dialer(nil, dialed), Config: conf}).Dial("tcp", addr)
+		require.NoError(t, err)
+		defer conn.Close()
+		inForce(t, conn, dialed)
+	})
+	t.Run("http.Transport", func(t *testing.T) {
+		tr := &http.Transport{TLSClientConfig: conf, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return capture(Dialer(nil, dialed).DialContext(ctx, network, addr))
+		}}
+		defer tr.CloseIdleConnections()
+		resp, err := (&http.Client{Transport: tr}).Get(server.URL)
+		require.NoError(t, err)
+		resp.Body.Close()
+		assert.False(t, (<-got).Disabled)
+	})
+}
+
+// rawConn is a syscall.RawConn of the made-up systems.
+type rawConn struct{ syscall.RawConn }
+
+func (rawConn) Control(f func(fd uintptr)) error { f(7); return nil }
+
+// TestControlOfMadeUpSystems: a missing option never fails a dial or listen,
+// but on Multipath TCP, where package net tries again with plain TCP.
+func TestControlOfMadeUpSystems(t *testing.T) {
+	t.Parallel()
+	o := Options{Idle: 45 * time.Second, Count: 3}
+	p, k := fake(time.Second, 0)
+	k.fails[optCount] = errMissing
+	require.NoError(t, p.control("tcp4", rawConn{}, o))
+
+	p.proto = &row{name: "PROTOCOL", opt: 99}
+	k.values[99] = 6
+	require.NoError(t, p.control("tcp4", rawConn{}, o))
+	k.values[99] = 262
+	require.ErrorIs(t, p.control("tcp4", rawConn{}, o), errMissing)
+	require.NoError(t, p.control("tcp4", rawConn{}, Options{Idle: 45 * time.Second}))
+
+	k.fails[optIdle] = errRefused
+	require.ErrorIs(t, p.control("tcp4", rawConn{}, o), errRefused)
+	require.NoError(t, p.control("udp4", rawConn{}, o))
+	require.NoError(t, (&platform{}).control("tcp4", rawConn{}, o), "no options at all")
+}

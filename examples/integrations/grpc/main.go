@@ -1,0 +1,81 @@
+// Command grpc runs a gRPC server and asks it for its health.
+//
+//	go run ./grpc
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	grpckeepalive "google.golang.org/grpc/keepalive"
+
+	"github.com/go-keepalive/keepalive"
+)
+
+var opts = keepalive.Options{
+	Idle:        45 * time.Second,
+	Interval:    5 * time.Second,
+	Count:       3,
+	UserTimeout: time.Minute,
+}
+
+func main() {
+	if err := run(context.Background(), os.Stdout, opts); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// newServer tells gRPC the user timeout as well: on Linux it sets one on every
+// connection, 20 s by default, over what the connection has.
+func newServer(ctx context.Context, addr string, opts keepalive.Options) (*grpc.Server, net.Listener, error) {
+	// recipe: grpc-server
+	srv := grpc.NewServer(grpc.KeepaliveParams(grpckeepalive.ServerParameters{Timeout: opts.UserTimeout}))
+	ln, err := keepalive.ListenConfig(nil, opts).Listen(ctx, "tcp", addr) // then srv.Serve(ln)
+	// end recipe
+	return srv, ln, err
+}
+
+func newClient(target string, creds credentials.TransportCredentials, opts keepalive.Options) (*grpc.ClientConn, error) {
+	// recipe: grpc-client
+	d := keepalive.Dialer(nil, opts)
+	dial := func(ctx context.Context, addr string) (net.Conn, error) { return d.DialContext(ctx, "tcp", addr) }
+	return grpc.NewClient(target, grpc.WithTransportCredentials(creds), grpc.WithContextDialer(dial))
+	// end recipe
+}
+
+func run(ctx context.Context, w io.Writer, opts keepalive.Options) error {
+	srv, ln, err := newServer(ctx, "127.0.0.1:0", opts)
+	if err != nil {
+		return err
+	}
+	grpc_health_v1.RegisterHealthServer(srv, health.NewServer())
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(ln) }()
+	client, err := newClient(ln.Addr().String(), insecure.NewCredentials(), opts)
+	if err != nil {
+		srv.Stop()
+		return err
+	}
+	answer, err := grpc_health_v1.NewHealthClient(client).Check(ctx, &grpc_health_v1.HealthCheckRequest{})
+	if err != nil {
+		client.Close()
+		srv.Stop()
+		return err
+	}
+	fmt.Fprintln(w, answer.Status)
+	if err := client.Close(); err != nil {
+		return err
+	}
+	srv.GracefulStop()
+	return <-served
+}

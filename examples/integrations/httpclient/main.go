@@ -1,0 +1,72 @@
+// Command httpclient gets a page, and shows what keepalive is in force on the
+// connection it came over.
+//
+//	go run ./httpclient https://go.dev/
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"os"
+	"time"
+
+	"github.com/go-keepalive/keepalive"
+)
+
+var opts = keepalive.Options{
+	Idle:        45 * time.Second,
+	Interval:    5 * time.Second,
+	Count:       3,
+	UserTimeout: time.Minute,
+}
+
+func main() {
+	if len(os.Args) != 2 {
+		log.Fatal("usage: httpclient URL")
+	}
+	if err := get(context.Background(), os.Stdout, newClient(opts), os.Args[1]); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// newClient returns http.DefaultClient with opts on its connections: proxies,
+// HTTP/2 and timeouts are as they are there.
+func newClient(opts keepalive.Options) *http.Client {
+	// recipe: http-client
+	tr := http.DefaultTransport.(*http.Transport).Clone()
+	tr.DialContext = keepalive.Dialer(&net.Dialer{Timeout: 30 * time.Second}, opts).DialContext
+	client := &http.Client{Transport: tr}
+	// end recipe
+	return client
+}
+
+func get(ctx context.Context, w io.Writer, client *http.Client, url string) error {
+	var o keepalive.Options
+	var readBack error
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) { o, readBack = keepalive.Get(info.Conn) },
+	})
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	n, err := io.Copy(io.Discard, resp.Body)
+	if err != nil {
+		return err
+	}
+	if readBack != nil {
+		return readBack
+	}
+	fmt.Fprintf(w, "%s %s, %d bytes: %+v\n", resp.Proto, resp.Status, n, o)
+	return nil
+}

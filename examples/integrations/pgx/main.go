@@ -1,0 +1,80 @@
+// Command pgx connects to PostgreSQL, and shows what keepalive is in force on
+// the connection.
+//
+//	go run ./pgx postgres://user:password@host/database
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/go-keepalive/keepalive"
+)
+
+var opts = keepalive.Options{
+	Idle:        45 * time.Second,
+	Interval:    5 * time.Second,
+	Count:       3,
+	UserTimeout: time.Minute,
+}
+
+func main() {
+	if len(os.Args) != 2 {
+		log.Fatal("usage: pgx URL")
+	}
+	if err := run(context.Background(), os.Stdout, os.Args[1], opts); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func connect(ctx context.Context, url string, opts keepalive.Options) (*pgx.Conn, error) {
+	// recipe: pgx
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	cfg.DialFunc = keepalive.Dialer(nil, opts).DialContext
+	return pgx.ConnectConfig(ctx, cfg) // or stdlib.OpenDB(*cfg), for database/sql
+	// end recipe
+}
+
+func newPool(ctx context.Context, url string, opts keepalive.Options) (*pgxpool.Pool, error) {
+	// recipe: pgxpool
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	cfg.ConnConfig.DialFunc = keepalive.Dialer(nil, opts).DialContext
+	return pgxpool.NewWithConfig(ctx, cfg)
+	// end recipe
+}
+
+func run(ctx context.Context, w io.Writer, url string, opts keepalive.Options) error {
+	pool, err := newPool(ctx, url, opts)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Release()
+	var version string
+	if err := conn.QueryRow(ctx, "show server_version").Scan(&version); err != nil {
+		return err
+	}
+	o, err := keepalive.Get(conn.Conn().PgConn().Conn())
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "PostgreSQL %s: %+v\n", version, o)
+	return nil
+}

@@ -1,0 +1,89 @@
+// Command redis connects to Redis, and shows what keepalive is in force on the
+// connection.
+//
+//	go run ./redis localhost:6379
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"os"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/go-keepalive/keepalive"
+)
+
+var opts = keepalive.Options{
+	Idle:        45 * time.Second,
+	Interval:    5 * time.Second,
+	Count:       3,
+	UserTimeout: time.Minute,
+}
+
+func main() {
+	if len(os.Args) != 2 {
+		log.Fatal("usage: redis HOST:PORT")
+	}
+	if err := run(context.Background(), os.Stdout, os.Args[1], opts); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func newClient(addr string, opts keepalive.Options) *redis.Client {
+	// recipe: redis
+	rdb := redis.NewClient(&redis.Options{
+		Addr:   addr,
+		Dialer: keepalive.Dialer(nil, opts).DialContext,
+	})
+	// end recipe
+	return rdb
+}
+
+// newTLSClient is for TLS: go-redis does not look at its TLSConfig when there
+// is a Dialer, and would send the password in the clear.
+func newTLSClient(addr string, cfg *tls.Config, opts keepalive.Options) *redis.Client {
+	// recipe: redis-tls
+	d := &tls.Dialer{NetDialer: keepalive.Dialer(nil, opts), Config: cfg}
+	rdb := redis.NewClient(&redis.Options{Addr: addr, Dialer: d.DialContext})
+	// end recipe
+	return rdb
+}
+
+func run(ctx context.Context, w io.Writer, addr string, opts keepalive.Options) error {
+	rdb := newClient(addr, opts)
+	defer rdb.Close()
+	rdb.AddHook(dialed(func(conn net.Conn) {
+		o, err := keepalive.Get(conn)
+		if err != nil {
+			fmt.Fprintln(w, err)
+			return
+		}
+		fmt.Fprintf(w, "%v: %+v\n", conn.RemoteAddr(), o)
+	}))
+	return rdb.Ping(ctx).Err()
+}
+
+// dialed is a hook of go-redis that is told of each new connection.
+type dialed func(net.Conn)
+
+func (f dialed) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := next(ctx, network, addr)
+		if err == nil {
+			f(conn)
+		}
+		return conn, err
+	}
+}
+
+func (f dialed) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (f dialed) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}

@@ -1,0 +1,13 @@
+//go:build linux || windows
+
+// Command rigprobe says on one line where it really runs, so that a rig in .ci can prove that it is what it claims to be.
+package main
+
+import (
+	"fmt"
+	"runtime"
+)
+
+func main() {
+	fmt.Printf("rigprobe: %s/%s%s\n", runtime.GOOS, runtime.GOARCH, details())
+}

@@ -1,0 +1,335 @@
+package keepalive
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-keepalive/keepalive/internal/testpeer"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// accepted returns the far end of a fresh connection to l, and its near end.
+func accepted(t *testing.T, l net.Listener, d *net.Dialer) (far, near net.Conn) {
+	t.Helper()
+	if d == nil {
+		d = &net.Dialer{KeepAlive: -1}
+	}
+	near, err := d.Dial(l.Addr().Network(), l.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { near.Close() })
+	far, err = l.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() { far.Close() })
+	return far, near
+}
+
+func TestListenConfig(t *testing.T) {
+	t.Parallel()
+	times := Options{Idle: 45 * time.Second, Interval: 15 * time.Second, Count: 5}
+	all := times
+	all.UserTimeout = 80 * time.Second
+	for name, o := range map[string]Options{
+		"times": times, "all": all, "on": {}, "off": {Disabled: true}, "idle": {Idle: 45 * time.Second},
+		"no user timeout": {Idle: 45 * time.Second, UserTimeout: NoUserTimeout},
+	} {
+		for _, network := range []string{"tcp", "tcp4", "tcp6"} {
+			t.Run(name+" over "+network, func(t *testing.T) {
+				t.Parallel()
+				hooked := 0
+				given := &net.ListenConfig{Control: func(string, string, syscall.RawConn) error { hooked++; return nil }, KeepAlive: 33 * time.Second}
+				addr := "127.0.0.1:0"
+				if network == "tcp6" {
+					addr = "[::1]:0"
+				}
+				l, err := ListenConfig(given, o).Listen(context.Background(), network, addr)
+				if err != nil && network == "tcp6" {
+					t.Skipf("cannot be had here: %v", err)
+				}
+				require.NoError(t, err)
+				defer l.Close()
+				assert.Positive(t, hooked)
+				assert.Equal(t, 33*time.Second, given.KeepAlive, "unchanged")
+
+				fresh, _ := testpeer.New(t, network)
+				want, err := Get(fresh)
+				testpeer.Need(t, err)
+				far, _ := accepted(t, l, nil)
+				assert.IsType(t, &net.TCPConn{}, far)
+				if !system.inherited(o) && o.UserTimeout != 0 {
+					o.UserTimeout = 0 // as documented
+				}
+				got := inForce(t, far, o)
+				for i := range numParams { // what o leaves alone is the system's, not package net's
+					if o.get(i) == 0 {
+						assert.Equal(t, want.get(i), got.get(i), i.String())
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestListenConfigErrors(t *testing.T) {
+	t.Parallel()
+	_, err := ListenConfig(nil, Options{Interval: -1}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	var op *net.OpError
+	require.ErrorAs(t, err, &op)
+	var oe *OptionError
+	require.ErrorAs(t, op.Err, &oe)
+	assert.Equal(t, "Interval", oe.Option)
+
+	mine := errors.New("mine")
+	lc := &net.ListenConfig{Control: func(string, string, syscall.RawConn) error { return mine }}
+	_, err = ListenConfig(lc, Options{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	require.ErrorIs(t, err, mine)
+}
+
+// TestListenConfigOfMadeUpSystems: which way is taken where accepted sockets
+// do not inherit, or a listener is not safe with keepalive.
+func TestListenConfigOfMadeUpSystems(t *testing.T) {
+	t.Parallel()
+	o := Options{Idle: 45 * time.Second, Interval: 15 * time.Second}
+	each := net.KeepAliveConfig{Enable: true, Idle: o.Idle, Interval: o.Interval, Count: -1}
+	for name, c := range map[string]struct {
+		inherited []param // and the switch, unless it is empty
+		o         Options
+		listener  bool
+		each      net.KeepAliveConfig
+	}{
+		"all (Linux)":                    {[]param{idle, interval, count, userTimeout}, o, true, net.KeepAliveConfig{}},
+		"all, off":                       {[]param{idle, interval, count, userTimeout}, Options{Disabled: true}, true, net.KeepAliveConfig{}},
+		"all but idle":                   {[]param{interval, count}, o, false, each},
+		"all but idle, not asked for":    {[]param{interval, count}, Options{Interval: 15 * time.Second}, true, net.KeepAliveConfig{}},
+		"nothing, or dangerous":          {nil, o, false, each},
+		"nothing, or dangerous; on":      {nil, Options{}, false, net.KeepAliveConfig{Enable: true, Idle: -1, Interval: -1, Count: -1}},
+		"nothing, or dangerous; off":     {nil, Options{Idle: 45 * time.Second, Disabled: true}, false, net.KeepAliveConfig{}},
+		"nothing, or dangerous; count":   {nil, Options{Count: 3}, false, net.KeepAliveConfig{Enable: true, Idle: -1, Interval: -1, Count: 3}},
+		"all but the user timeout":       {[]param{idle, interval, count}, Options{Idle: 45 * time.Second, UserTimeout: time.Minute}, false, net.KeepAliveConfig{Enable: true, Idle: 45 * time.Second, Interval: -1, Count: -1}},
+		"all but a user timeout of none": {[]param{idle, interval, count}, Options{Idle: 45 * time.Second, UserTimeout: NoUserTimeout}, false, net.KeepAliveConfig{Enable: true, Idle: 45 * time.Second, Interval: -1, Count: -1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, k := fake(time.Second, time.Second)
+			p.on.inherited = c.inherited != nil
+			for _, i := range c.inherited {
+				p.rows[i].inherited = true
+			}
+			lc := p.listenConfig(nil, c.o)
+			assert.Equal(t, c.each, lc.KeepAliveConfig)
+			assert.Negative(t, lc.KeepAlive)
+			require.NoError(t, lc.Control("tcp4", "", rawConn{}))
+			assert.Equal(t, c.listener, len(k.calls) > 0, "the listener was touched")
+			require.NoError(t, lc.Control("unix", "", nil))
+			require.Error(t, p.listenConfig(nil, Options{Count: -1}).Control("tcp4", "", rawConn{}))
+		})
+	}
+	lc := (&platform{name: "madeup"}).listenConfig(nil, o)
+	require.NoError(t, lc.Control("tcp4", "", rawConn{}))
+}
+
+// limited is how netutil.LimitListener wraps connections.
+type limited struct{ net.Listener }
+
+func (l limited) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return &embedsConn{c}, err
+}
+
+func TestListener(t *testing.T) {
+	t.Parallel()
+	o := Options{Idle: 46 * time.Second, Interval: 16 * time.Second, Count: 6, UserTimeout: 70 * time.Second}
+	for name, c := range map[string]struct {
+		wrap func(t *testing.T, l net.Listener) net.Listener
+		conn net.Conn // of the type that is accepted
+	}{
+		"plain": {func(_ *testing.T, l net.Listener) net.Listener { return l }, &net.TCPConn{}},
+		"FileListener": {func(t *testing.T, l net.Listener) net.Listener {
+			f, err := l.(*net.TCPListener).File()
+			if err != nil {
+				t.Skipf("cannot be had here: %v", err)
+			}
+			defer f.Close()
+			fl, err := net.FileListener(f)
+			require.NoError(t, err)
+			t.Cleanup(func() { fl.Close() })
+			return fl
+		}, &net.TCPConn{}},
+		"tls.NewListener": {func(_ *testing.T, l net.Listener) net.Listener {
+			return tls.NewListener(l, &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, io.EOF }})
+		}, &tls.Conn{}},
+		"LimitListener": {func(_ *testing.T, l net.Listener) net.Listener { return limited{l} }, &embedsConn{}},
+		"both": {func(_ *testing.T, l net.Listener) net.Listener {
+			return tls.NewListener(limited{l}, &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, io.EOF }})
+		}, &tls.Conn{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			t.Cleanup(func() { l.Close() })
+			var failed error
+			far, _ := accepted(t, Listener{Listener: c.wrap(t, l), Options: o, OnError: func(_ net.Conn, err error) { failed = err }}, nil)
+			assert.IsType(t, c.conn, far)
+			if failed != nil {
+				require.ErrorIs(t, failed, errors.ErrUnsupported)
+			}
+			inForce(t, far, o)
+		})
+	}
+}
+
+func TestListenerErrors(t *testing.T) {
+	t.Parallel()
+	type report struct {
+		conn net.Conn
+		err  error
+	}
+	var reports []report
+	onError := func(c net.Conn, err error) { reports = append(reports, report{c, err}) }
+	t.Run("unix passes through", func(t *testing.T) {
+		dir, err := os.MkdirTemp("", "ka")
+		require.NoError(t, err)
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		l, err := net.Listen("unix", filepath.Join(dir, "s"))
+		if err != nil {
+			t.Skipf("cannot be had here: %v", err)
+		}
+		t.Cleanup(func() { l.Close() })
+		far, _ := accepted(t, Listener{Listener: l, OnError: onError}, nil)
+		assert.IsType(t, &net.UnixConn{}, far)
+		assert.Empty(t, reports)
+	})
+	t.Run("a value out of range", func(t *testing.T) {
+		reports = nil
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		t.Cleanup(func() { l.Close() })
+		far, _ := accepted(t, Listener{Listener: l, Options: Options{Idle: -1}, OnError: onError}, nil)
+		require.Len(t, reports, 1)
+		assert.Same(t, far, reports[0].conn)
+		var oe *OptionError
+		require.ErrorAs(t, reports[0].err, &oe)
+		accepted(t, Listener{Listener: l, Options: Options{Idle: -1}}, nil) // nobody to tell
+	})
+	t.Run("dead before it was accepted", func(t *testing.T) {
+		reports = nil
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		t.Cleanup(func() { l.Close() })
+		// Two, in this order: when the second is there, the first one's RST is.
+		for _, linger := range []int{0, -1} {
+			near, err := net.Dial("tcp", l.Addr().String())
+			require.NoError(t, err)
+			t.Cleanup(func() { near.Close() })
+			if linger == 0 {
+				near.(*net.TCPConn).SetLinger(0)
+				near.Close()
+			}
+		}
+		l.(*net.TCPListener).SetDeadline(time.Now().Add(10 * time.Second))
+		ours := Listener{Listener: l, OnError: onError}
+		first, err := ours.Accept()
+		if err != nil {
+			t.Skipf("cannot be had here: this system does not hand out connections that are dead: %v", err)
+		}
+		defer first.Close()
+		if len(reports) == 0 {
+			testpeer.Need(t, Enable(first, Options{})) // nothing works here
+			if second, err := ours.Accept(); err != nil {
+				t.Skipf("cannot be had here: this system does not hand out connections that are dead: %v", err)
+			} else {
+				second.Close()
+			}
+		}
+		require.Len(t, reports, 1)
+		assert.Same(t, first, reports[0].conn)
+		require.ErrorIs(t, reports[0].err, syscall.ENOTCONN)
+	})
+	t.Run("closed", func(t *testing.T) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		l.Close()
+		_, err = Listener{Listener: l}.Accept()
+		require.ErrorIs(t, err, net.ErrClosed)
+	})
+}
+
+// TestStorm dials and accepts 10,000 connections and reads each back on both
+// sides. It runs alone, so that its descriptors can be counted.
+func TestStorm(t *testing.T) {
+	conn, _ := testpeer.New(t, "tcp")
+	near := Options{Idle: 44 * time.Second, Interval: 14 * time.Second, Count: 4}
+	far := Options{Idle: 45 * time.Second, Interval: 15 * time.Second, Count: 5}
+	testpeer.Need(t, Enable(conn, near))
+	descriptors := func() int {
+		fds, _ := os.ReadDir("/proc/self/fd")
+		return len(fds)
+	}
+	before := descriptors()
+
+	const total, workers = 10_000, 8
+	l, err := ListenConfig(nil, far).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var accepted, wrong atomic.Int64
+	check := func(conn net.Conn, want Options) {
+		got, err := Get(conn)
+		if err != nil || got.Idle != want.Idle || got.Interval != want.Interval || got.Count != want.Count || got.Disabled {
+			wrong.Add(1)
+			t.Errorf("%+v, %v", got, err)
+		}
+	}
+	var server, clients sync.WaitGroup
+	server.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			accepted.Add(1)
+			server.Go(func() {
+				check(c, far)
+				c.Write([]byte{1})
+				c.Read(make([]byte, 1)) // until the client is done
+				c.Close()
+			})
+		}
+	})
+	d := Dialer(&net.Dialer{Timeout: 20 * time.Second}, near)
+	for range workers {
+		clients.Go(func() {
+			for range total / workers {
+				c, err := d.Dial("tcp", l.Addr().String())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				check(c, near)
+				if _, err := c.Read(make([]byte, 1)); err != nil {
+					t.Error(err)
+				}
+				c.(*net.TCPConn).SetLinger(0) // no port is left in TIME_WAIT
+				c.Close()
+			}
+		})
+	}
+	clients.Wait()
+	l.Close()
+	server.Wait()
+	assert.EqualValues(t, total, accepted.Load())
+	assert.Zero(t, wrong.Load())
+	if before == 0 {
+		t.Logf("%s does not show a process's descriptors in /proc", runtime.GOOS)
+	}
+	assert.LessOrEqual(t, descriptors(), before, "no descriptor leaked")
+}
