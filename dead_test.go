@@ -4,11 +4,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"net"
 	"os"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -43,18 +40,6 @@ func detection(o Options, unacked bool) time.Duration {
 	default:
 		return o.Idle + max(1, (u-o.Idle+o.Interval-1)/o.Interval)*o.Interval
 	}
-}
-
-// dead reports whether err is how a connection ends when nobody answers.
-func dead(err error) bool {
-	return errors.Is(err, syscall.ETIMEDOUT) || errors.Is(err, syscall.Errno(10060)) // WSAETIMEDOUT
-}
-
-// reset reports whether err is how a connection ends when the peer has reset it.
-// Wine 8 says EOF.
-func reset(err error) bool {
-	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.Errno(10054)) || // WSAECONNRESET
-		err == io.EOF && strings.HasPrefix(os.Getenv("KEEPALIVE_RIG"), "wine8")
 }
 
 // within checks that the promise of a death after want was kept, now: never

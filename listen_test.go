@@ -254,7 +254,7 @@ func TestListenerErrors(t *testing.T) {
 		}
 		require.Len(t, reports, 1)
 		assert.Same(t, first, reports[0].conn)
-		require.ErrorIs(t, reports[0].err, syscall.ENOTCONN)
+		assert.Truef(t, notConnected(reports[0].err), "%v", reports[0].err)
 	})
 	t.Run("closed", func(t *testing.T) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -265,7 +265,7 @@ func TestListenerErrors(t *testing.T) {
 	})
 }
 
-// TestStorm dials and accepts 10,000 connections and reads each back on both
+// TestStorm dials and accepts 10,000 connections, 800 with -short, and reads each back on both
 // sides. It runs alone, so that its descriptors can be counted.
 func TestStorm(t *testing.T) {
 	conn, _ := testpeer.New(t, "tcp")
@@ -278,7 +278,11 @@ func TestStorm(t *testing.T) {
 	}
 	before := descriptors()
 
-	const total, workers = 10_000, 8
+	const workers = 8
+	total := 10_000
+	if testing.Short() { // emulated systems
+		total = 800
+	}
 	l, err := ListenConfig(nil, far).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	var accepted, wrong atomic.Int64

@@ -3,7 +3,7 @@
 #
 #   cd "$(dirname "$0")/.." && . .ci/lib.sh
 #
-# It gives: $cache, $tmp (removed at the end), say, die, as_root, need, suite, debs.
+# It gives: $cache, $tmp (removed at the end), say, die, as_root, need, suite, quietly, summary.
 # A script that has more to clean up than $tmp defines a function named cleanup.
 
 set -Eeuo pipefail
@@ -89,4 +89,20 @@ suite() {
 		Acquire::Languages "none";
 	EOF
 	APT_CONFIG=$dir/apt.conf apt-get -qq update || die "cannot read the package lists of Debian $1 ($2) from $uri"
+}
+
+# summary LOG: of the output of go test -v, what failed, and how many tests were skipped, for which reasons.
+summary() {
+	grep -E '^(ok|FAIL|\*\*\*) ' "$1" || :
+	say "$(grep -c -e '--- PASS' "$1" || :) tests and subtests passed, $(grep -c -e '--- FAIL' "$1" || :) failed, $(grep -c -e '--- SKIP' "$1" || :) skipped"
+	{ grep -o 'cannot be had here: .*' "$1" || :; } | cut -c 1-160 | sed -E 's/[0-9.:]+:[0-9]+/ADDR/g' | sort | uniq -c | sort -rn
+}
+
+# quietly COMMAND...: runs COMMAND, a go test -v, and shows its summary, or everything when it fails.
+quietly() {
+	local status=0
+	"$@" >"$tmp/quietly" 2>&1 || status=$?
+	[ "$status" = 0 ] || cat "$tmp/quietly"
+	summary "$tmp/quietly"
+	return "$status"
 }

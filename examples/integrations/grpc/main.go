@@ -35,8 +35,9 @@ func main() {
 	}
 }
 
-// newServer tells gRPC the user timeout as well: on Linux it sets one on every
-// connection, 20 s by default, over what the connection has.
+// newServer tells gRPC the user timeout as well: on Linux a gRPC server sets one
+// of its own on every connection it accepts, 20 s if none is given, over what
+// the connection has.
 func newServer(ctx context.Context, addr string, opts keepalive.Options) (*grpc.Server, net.Listener, error) {
 	// recipe: grpc-server
 	srv := grpc.NewServer(grpc.KeepaliveParams(grpckeepalive.ServerParameters{Timeout: opts.UserTimeout}))
@@ -45,6 +46,9 @@ func newServer(ctx context.Context, addr string, opts keepalive.Options) (*grpc.
 	return srv, ln, err
 }
 
+// newClient is for host:port. With a dialer gRPC goes through no proxy. With
+// grpc.WithKeepaliveParams a client, too, sets a user timeout of its own: give
+// it the same Timeout as above.
 func newClient(target string, creds credentials.TransportCredentials, opts keepalive.Options) (*grpc.ClientConn, error) {
 	// recipe: grpc-client
 	d := keepalive.Dialer(nil, opts)

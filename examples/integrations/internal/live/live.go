@@ -46,7 +46,7 @@ func check(t testing.TB, conn net.Conn, want keepalive.Options) {
 	t.Helper()
 	got, err := keepalive.Get(conn)
 	require.NoError(t, err)
-	assert.Equal(t, want, got, "%T, local %v", conn, conn.LocalAddr())
+	assert.Equal(t, want, got, "%T", conn)
 }
 
 // Need skips t where Options cannot be had in full.

@@ -1,0 +1,9 @@
+//go:build !unix && !windows
+
+package keepalive
+
+// There is no connection here whose death these would tell.
+
+func dead(error) bool         { return false }
+func reset(error) bool        { return false }
+func notConnected(error) bool { return false }

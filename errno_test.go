@@ -1,0 +1,26 @@
+//go:build unix || windows
+
+package keepalive
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+)
+
+// dead reports whether err is how a connection ends when nobody answers.
+func dead(err error) bool {
+	return errors.Is(err, syscall.ETIMEDOUT) || errors.Is(err, syscall.Errno(10060)) // WSAETIMEDOUT
+}
+
+// reset reports whether err is how a connection ends when the peer has reset it.
+// Wine 8 says EOF.
+func reset(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.Errno(10054)) || // WSAECONNRESET
+		err == io.EOF && strings.HasPrefix(os.Getenv("KEEPALIVE_RIG"), "wine8")
+}
+
+// notConnected reports whether err says that the connection is dead already.
+func notConnected(err error) bool { return errors.Is(err, syscall.ENOTCONN) }

@@ -1,0 +1,105 @@
+package keepalive_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/go-keepalive/keepalive"
+)
+
+func Example() {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ln.Close()
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+
+	err = keepalive.Enable(conn, keepalive.Options{
+		Idle:     45 * time.Second,
+		Interval: 15 * time.Second,
+		Count:    3,
+	})
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		log.Fatal(err)
+	}
+}
+
+func ExampleGet() {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ln.Close()
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+
+	before, err := keepalive.Get(conn) // package net turned it on: 15 s, 15 s, 9
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(before.Idle, before.Interval, before.Count)
+
+	defer keepalive.Enable(conn, before) // as it was
+	keepalive.Enable(conn, keepalive.Options{Idle: 5 * time.Minute})
+	now, err := keepalive.Get(conn)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(now.Idle, now.Interval, now.Count)
+}
+
+func ExampleOptions_Validate() {
+	o := keepalive.Options{Idle: -time.Minute}
+	var oe *keepalive.OptionError
+	if err := o.Validate(); errors.As(err, &oe) {
+		fmt.Println(oe.Option, oe.Value)
+	}
+	// Output: Idle -1m0s
+}
+
+func ExampleDialer() {
+	o := keepalive.Options{Idle: 45 * time.Second, Interval: 15 * time.Second, Count: 3, UserTimeout: 90 * time.Second}
+	client := &http.Client{Transport: &http.Transport{
+		DialContext: keepalive.Dialer(nil, o).DialContext,
+	}}
+	defer client.CloseIdleConnections()
+}
+
+func ExampleListenConfig() {
+	o := keepalive.Options{Idle: 45 * time.Second, Interval: 15 * time.Second, Count: 3}
+	ln, err := keepalive.ListenConfig(nil, o).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ln.Close()
+	server := &http.Server{}
+	go server.Serve(ln)
+	defer server.Close()
+}
+
+func ExampleListener() {
+	inner, err := net.Listen("tcp", "127.0.0.1:0") // or one from systemd, or with a limit
+	if err != nil {
+		log.Fatal(err)
+	}
+	ln := keepalive.Listener{
+		Listener: inner,
+		Options:  keepalive.Options{Idle: 45 * time.Second, Interval: 15 * time.Second, Count: 3},
+		OnError:  func(conn net.Conn, err error) { log.Print(conn.RemoteAddr(), ": ", err) },
+	}
+	defer ln.Close()
+	go http.Serve(ln, nil)
+}
