@@ -2,7 +2,6 @@ package keepalive
 
 import (
 	"context"
-	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -11,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -70,8 +68,8 @@ func TestSystemCalls(t *testing.T) {
 		cmd := exec.Command(strace, "-f", "-o", out, "-e", "trace=setsockopt", os.Args[0], "-test.run=^TestTraced$")
 		cmd.Env = append(os.Environ(), tracedEnv+"="+role)
 		if text, err := cmd.CombinedOutput(); err != nil {
-			if strings.Contains(string(text), "strace:") || strings.Contains(string(text), "ptrace") {
-				testpeer.Need(t, errors.Join(os.ErrPermission, errors.New(string(text))))
+			if line, _, _ := strings.Cut(string(text), "\n"); strings.HasPrefix(line, "strace:") { // not allowed, or emulated
+				t.Skipf("cannot be had here: %s", line)
 			}
 			t.Fatalf("%v\n%s", err, text)
 		}

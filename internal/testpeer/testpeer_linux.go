@@ -23,12 +23,9 @@ func control(conn *net.TCPConn, cmd string) error {
 	err = rc.Control(func(fd uintptr) {
 		switch cmd {
 		case "deaf":
-			// A classic BPF program, "return 0": the socket keeps no byte of
-			// any segment, so TCP never sees it (socket(7), SO_ATTACH_FILTER).
-			drop := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0}
-			opErr = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &drop})
+			opErr = keep(fd, 0)
 		case "hear":
-			opErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_DETACH_FILTER, 0)
+			opErr = keep(fd, 1<<32-1)
 		case "vanish":
 			// In repair mode close sends nothing (net/ipv4/tcp.c, __tcp_close).
 			opErr = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_REPAIR, 1)
@@ -43,6 +40,14 @@ func control(conn *net.TCPConn, cmd string) error {
 		err = fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
 	}
 	return err
+}
+
+// keep has the socket keep n bytes of every segment addressed to it, by a classic
+// BPF program of one instruction, "return n": with none, TCP never sees the
+// segment (socket(7), SO_ATTACH_FILTER).
+func keep(fd uintptr, n uint32) error {
+	ret := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: n}
+	return unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &ret})
 }
 
 // sockoptsOf reads the options of the socket with these addresses, whichever
