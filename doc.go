@@ -27,29 +27,30 @@
 //
 // # Systems
 //
-// A dash is an option that the system lacks. Times are in seconds and user
-// timeouts in milliseconds, unless noted.
+// What each system takes. Evidence is the kind there is: "kernel", run on real
+// kernels, dead peers included; "Wine", run under Wine, whose sockets are
+// Linux's; "numbers", option numbers compared with golang.org/x/sys, compiled,
+// vetted, the logic tested on made-up systems, and not run.
 //
-//	system          idle, interval      count     user timeout         evidence
-//	Linux, Android  1 to 32767          1 to 127  TCP_USER_TIMEOUT     run on real kernels (Android: checked)
-//	Windows ≥ 1709  1 to 4294967        1 to 255  TCP_MAXRT, s         run under Wine 10
-//	Windows < 1709  milliseconds¹       –         TCP_MAXRT, s         run under Wine 8
-//	macOS, iOS      1 to 4294967        any       TCP_RXT_CONNDROPTIME, s  checked
-//	FreeBSD         1 to 4294967²       any       TCP_MAXUNACKTIME, s³ checked
-//	NetBSD          half-seconds        any       –                    checked
-//	OpenBSD         –                   –         –                    checked
-//	DragonFly       1 to 32767          1 to 127  –                    checked
-//	illumos         1⁴ to 864000, 60⁵   any       TCP_ABORT_THRESHOLD  checked
-//	Solaris 11.4    10 to 864000        any       TCP_ABORT_THRESHOLD  checked
-//	AIX             seconds             any       –                    checked
-//	Plan 9, WASI, JavaScript  –         –         –                    all is reported as unsupported
+//	system          idle           interval       count    user timeout              evidence
+//	Linux           1..32767 s     1..32767 s     1..127   TCP_USER_TIMEOUT, ms      kernel
+//	Android         1..32767 s     1..32767 s     1..127   TCP_USER_TIMEOUT, ms      numbers
+//	Windows ≥1709   1..4294967 s   1..4294967 s   1..255   TCP_MAXRT, s (numbers)    Wine 10
+//	Windows before  ms, see below  ms, see below  –        TCP_MAXRT, s (numbers)    Wine 8
+//	macOS, iOS      1..4294967 s   1..4294967 s   any      TCP_RXT_CONNDROPTIME, s   numbers
+//	FreeBSD         1..4294967 s   1..4294967 s   any      TCP_MAXUNACKTIME, s, ≥14  numbers
+//	NetBSD          half-seconds   half-seconds   any      –                         numbers
+//	OpenBSD         –              –              –        –                         numbers
+//	DragonFly BSD   1..32767 s     1..32767 s     1..127   –                         numbers
+//	illumos         1..864000 s    1..60 s        any      TCP_ABORT_THRESHOLD, ms   numbers
+//	Solaris 11.4    10..864000 s   10..864000 s   any      TCP_ABORT_THRESHOLD, ms   numbers
+//	AIX             seconds        seconds        any      –                         numbers
+//	Plan 9, WASI, JavaScript: nothing; every call says so
 //
-// "Checked" means that the numbers were compared with golang.org/x/sys and the
-// system's headers, that the package compiles and vets for it, and that its
-// logic is tested on made-up systems; nothing was run there.
+// Windows before 10 version 1709 has the control code SIO_KEEPALIVE_VALS, which
+// sets both times at once and cannot be read. One that is left at zero gets the
+// documented default there, two hours or one second.
 //
-// ¹ Through SIO_KEEPALIVE_VALS, which sets both times and cannot be read: one
-// that is left at zero gets Windows's documented default, 2 h or 1 s. ² Where
-// the kernel's hz is 1000. ³ Since FreeBSD 14. ⁴ Ten in older kernels. ⁵ The
-// interval's limit.
+// On illumos give interval and count together: from one alone the kernel
+// derives the other, so that their product is eight minutes.
 package keepalive

@@ -15,7 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// numbers are the option numbers of one system, from its own headers.
+// numbers are the option numbers of one system, as its own headers have them;
+// of Solaris and AIX they are second-hand.
 type numbers struct {
 	on, idle, interval, count, userTimeout int64
 	unit                                   string // of idle and interval
