@@ -1,0 +1,182 @@
+package keepalive
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"io"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestText(t *testing.T) {
+	t.Parallel()
+	const s, m = time.Second, time.Minute
+	full := Options{Idle: 45 * s, Interval: 5 * s, Count: 3, UserTimeout: m}
+	for _, c := range []struct {
+		text string
+		o    Options
+		back string // if not text
+	}{
+		{"on", Options{}, ""},
+		{"off", Options{Disabled: true}, ""},
+		{"idle=45s,interval=5s,count=3,user-timeout=1m", full, ""},
+		{"idle=2h,interval=1m15s,count=9,user-timeout=off", Options{Idle: 2 * time.Hour, Interval: 75 * s, Count: 9, UserTimeout: NoUserTimeout}, ""},
+		{"off,idle=1h1m,user-timeout=1.5s", Options{Idle: 61 * m, UserTimeout: 1500 * time.Millisecond, Disabled: true}, ""},
+		{"idle=1h0m1s", Options{Idle: time.Hour + s}, ""},
+		{"user-timeout=1m,count=3,interval=5s,idle=45s", full, "idle=45s,interval=5s,count=3,user-timeout=1m"},
+		{"on,idle=45000ms", Options{Idle: 45 * s}, "idle=45s"},
+		{"idle=45s,on", Options{Idle: 45 * s}, "idle=45s"},
+		{"idle=0,count=0", Options{}, "on"},
+		{"idle=45s, interval=5s ,count=3 , user-timeout=1m", full, "idle=45s,interval=5s,count=3,user-timeout=1m"},
+		{"45s:5s:3", Options{Idle: 45 * s, Interval: 5 * s, Count: 3}, "idle=45s,interval=5s,count=3"},
+		{"30m::10", Options{Idle: 30 * m, Count: 10}, "idle=30m,count=10"},
+		{":5s:", Options{Interval: 5 * s}, "interval=5s"},
+		{"keepalives_idle=45,keepalives_interval=5,keepalives_count=3,tcp_user_timeout=60000", full, "idle=45s,interval=5s,count=3,user-timeout=1m"},
+		{"keepalives=1 keepalives_idle=45 tcp_user_timeout=0", Options{Idle: 45 * s}, "idle=45s"},
+		{"keepalives=0", Options{Disabled: true}, "off"},
+		{"keepalives_idle=45 interval=5s", Options{Idle: 45 * s, Interval: 5 * s}, "idle=45s,interval=5s"},
+	} {
+		var o Options
+		require.NoError(t, o.UnmarshalText([]byte(c.text)), c.text)
+		assert.Equal(t, c.o, o, c.text)
+		if c.back == "" {
+			c.back = c.text
+		}
+		assert.Equal(t, c.back, o.String())
+		b, err := o.MarshalText()
+		require.NoError(t, err)
+		assert.Equal(t, c.back, string(b))
+	}
+}
+
+func TestTextErrors(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":                                      `empty setting: want "on", "off", "idle=45s`,
+		" ":                                     "empty setting",
+		"yes":                                   `"yes": unknown word: want "on"`,
+		"ON":                                    `"ON": unknown word`,
+		"idle":                                  `"idle": has no value: want idle=VALUE`,
+		"idle=":                                 `"idle=": want a time such as 45s`,
+		"idle=45":                               `"idle=45": the time has no unit: want 45s`,
+		"idle=soon":                             `"idle=soon": want a time`,
+		"idle=45s5":                             `"idle=45s5": want a time`,
+		"idle=-45s":                             `"idle=-45s": is negative`,
+		"idle=45s,":                             "a part is empty",
+		",":                                     "a part is empty",
+		",idle=45s":                             "a part is empty",
+		"idle=45s,,count=3":                     "a part is empty",
+		"idle=45s;count=3":                      `"idle=45s;count=3": want a time`,
+		"idle=45s,idle=45s":                     `"idle=45s": said twice`,
+		"idle=45s,keepalives_idle=45":           `"keepalives_idle=45": said twice`,
+		"on,off":                                `"off": said twice`,
+		"count=3.5":                             `"count=3.5": want a whole number`,
+		"count=-3":                              `"count=-3": is negative`,
+		"count=99999999999999999999":            "is too large",
+		"count=-99999999999999999999":           "is negative",
+		"keepalives_idle=9223372036855":         "is too large",
+		"keepalives_idle=45s":                   `"keepalives_idle=45s": want a whole number`,
+		"keepalives=2":                          "want 1 or 0",
+		"keepalives=":                           "want 1 or 0",
+		"user_timeout=1m":                       `"user_timeout=1m": unknown key: want idle, interval, count or user-timeout`,
+		"user-timeout=2562047h47m16.854775807s": "is too long",
+		"45s:5s":                                "want two colons",
+		"45s:5s:3:1":                            "want two colons",
+		"::":                                    "says nothing",
+		"45:5s:3":                               `"45": the time has no unit: want 45s`,
+		"45s:5s:x":                              `"x": want a whole number`,
+		"45s:5s:-3":                             "is negative",
+		"45s:5s:3,on":                           `"3,on": want a whole number`,
+		"idle=45s trailing":                     `"trailing": unknown word`,
+		"idle=45s\x00":                          `"idle=45s\x00": want a time`,
+		strings.Repeat(",", 1<<20):              "a part is empty",
+		strings.Repeat("a", 1<<20):              `"` + strings.Repeat("a", 40) + `"…: unknown word`,
+		strings.Repeat("a:", 1<<20):             "want two colons",
+		"idle=" + strings.Repeat("1", 1<<20):    "the time has no unit",
+	} {
+		before := Options{Idle: 7 * time.Second, Disabled: true}
+		o := before
+		err := o.UnmarshalText([]byte(text))
+		require.ErrorContains(t, err, want)
+		assert.Less(t, len(err.Error()), 300)
+		assert.NotContains(t, err.Error(), "\n")
+		assert.Equal(t, before, o, "unchanged")
+	}
+	for _, o := range []Options{{Idle: -1}, {Count: -1}} {
+		_, err := o.MarshalText()
+		var oe *OptionError
+		require.ErrorAs(t, err, &oe)
+	}
+}
+
+func TestTextInUse(t *testing.T) {
+	t.Parallel()
+	want := Options{Idle: 45 * time.Second, Count: 3}
+	var o Options
+	fs := flag.NewFlagSet("x", flag.ContinueOnError)
+	var usage bytes.Buffer
+	fs.SetOutput(&usage)
+	fs.TextVar(&o, "keepalive", Options{Idle: time.Minute}, "probing")
+	fs.PrintDefaults()
+	assert.Contains(t, usage.String(), "(default idle=1m)")
+	require.NoError(t, fs.Parse([]string{"-keepalive", "45s::3"}))
+	assert.Equal(t, want, o)
+	fs.SetOutput(io.Discard)
+	require.ErrorContains(t, fs.Parse([]string{"-keepalive", "maybe"}), `"maybe": unknown word`)
+
+	type config struct{ Keepalive Options }
+	b, err := json.Marshal(config{want})
+	require.NoError(t, err)
+	assert.JSONEq(t, `{"Keepalive":"idle=45s,count=3"}`, string(b))
+	var c config
+	require.NoError(t, json.Unmarshal(b, &c))
+	assert.Equal(t, want, c.Keepalive)
+}
+
+// FuzzText: whatever is read is written in a form that reads as the same.
+func FuzzText(f *testing.F) {
+	for _, s := range []string{"on", "off", "idle=45s,interval=5s,count=3,user-timeout=1m", "45s:5s:3", "30m::10", "keepalives_idle=45 tcp_user_timeout=60000", "off,user-timeout=off", "idle=1ns", "a=b", ",,,"} {
+		f.Add(s, int64(45e9), int64(5e9), 3, int64(6e10), false)
+	}
+	f.Add("", int64(math.MaxInt64-1), int64(1), math.MaxInt, int64(math.MaxInt64), true)
+	f.Fuzz(func(t *testing.T, text string, idle, interval int64, count int, userTimeout int64, disabled bool) {
+		var o Options
+		if err := o.UnmarshalText([]byte(text)); err != nil {
+			if o != (Options{}) {
+				t.Fatal("the receiver was changed")
+			}
+			o = Options{time.Duration(idle), time.Duration(interval), count, time.Duration(userTimeout), disabled}
+		}
+		b, err := o.MarshalText()
+		if (err == nil) != (o.Idle >= 0 && o.Interval >= 0 && o.Count >= 0 && o.UserTimeout >= 0) {
+			t.Fatalf("%#v: %v", o, err)
+		}
+		if err != nil {
+			return
+		}
+		var back Options
+		if err := back.UnmarshalText(b); err != nil || back != o {
+			if o.Idle == NoUserTimeout || o.Interval == NoUserTimeout { // no system takes them
+				return
+			}
+			t.Fatalf("%#v: %s: %#v, %v", o, b, back, err)
+		}
+	})
+}
+
+func BenchmarkText(b *testing.B) {
+	text := []byte("idle=45s,interval=5s,count=3,user-timeout=1m")
+	b.ReportAllocs()
+	var o Options
+	for b.Loop() {
+		if err := o.UnmarshalText(text); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
