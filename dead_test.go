@@ -32,6 +32,7 @@ func TestMain(m *testing.M) {
 // detection is when Linux gives up a peer that is deaf: o has all three of
 // idle, interval and count.
 func detection(o Options, unacked bool) time.Duration {
+	o.Idle, o.Interval = o.Idle.Round(time.Second), max(o.Interval.Round(time.Second), time.Second)
 	switch u := o.UserTimeout; {
 	case u == 0 || u == NoUserTimeout:
 		return o.Idle + time.Duration(o.Count)*o.Interval
@@ -80,6 +81,15 @@ func TestDeadPeer(t *testing.T) {
 		{o: Options{Idle: 1 * s, Interval: 2 * s, Count: 2}},
 		{o: Options{Idle: 3 * s, Interval: 2 * s, Count: 2}},
 		{o: Options{Idle: 1 * s, Interval: 1 * s, Count: 8}},
+		{o: Options{Idle: 1 * s, Interval: 1 * s, Count: 2}},
+		{o: Options{Idle: 4 * s, Interval: 1 * s, Count: 1}},
+		{o: Options{Idle: 1 * s, Interval: 4 * s, Count: 1}},
+		{o: Options{Idle: 5 * s, Interval: 1 * s, Count: 2}},
+		{o: Options{Idle: 1500 * 1e6, Interval: 1, Count: 2}}, // 2 s, 1 s
+		{o: Options{Idle: 1 * s, Interval: 1 * s, Count: 1, UserTimeout: 4 * s}},
+		{o: Options{Idle: 2 * s, Interval: 2 * s, Count: 5, UserTimeout: 2 * s}},
+		{o: Options{Idle: 3 * s, Interval: 1 * s, Count: 9, UserTimeout: 5 * s}},
+		{o: Options{Idle: 2 * s, Interval: 3 * s, Count: 2, UserTimeout: 6500 * 1e6}},
 		{o: Options{Idle: 2 * s, Interval: 1 * s, Count: 3, UserTimeout: 1 * s}},      // one lost probe
 		{o: Options{Idle: 2 * s, Interval: 1 * s, Count: 3, UserTimeout: 4500 * 1e6}}, // as the count
 		{o: Options{Idle: 1 * s, Interval: 1 * s, Count: 3, UserTimeout: 7 * s}},      // later than the count
@@ -93,6 +103,9 @@ func TestDeadPeer(t *testing.T) {
 			t.Parallel()
 			conn, far := testpeer.New(t, "tcp")
 			testpeer.Need(t, Enable(conn, c.o))
+			if system.userTimeoutRules && !c.unacked {
+				assert.Equal(t, want, c.o.DetectionTime())
+			}
 			began, ended := exchange(t, conn, far)
 			testpeer.Need(t, far.Deaf())
 			if c.unacked {

@@ -45,7 +45,13 @@ var system = &table
 // FreeBSD with ECONNRESET: then the error also is [syscall.ENOTCONN].
 func Enable(conn net.Conn, o Options) error {
 	if err := system.check(o); err != nil {
-		return err
+		now, gerr := Get(conn)
+		if gerr != nil && !errors.Is(gerr, errors.ErrUnsupported) {
+			return err
+		}
+		if o = system.restorable(o, now); system.check(o) != nil {
+			return err
+		}
 	}
 	// This is written out, here and in Get, so that the compiler sees the
 	// concrete type of the RawConn: then nothing is allocated.

@@ -23,4 +23,5 @@ var table = platform{
 		userTimeout: {name: "TCP_ABORT_THRESHOLD", level: unix.IPPROTO_TCP, opt: unix.TCP_ABORT_THRESHOLD, unit: time.Millisecond, min: 1, max: math.MaxInt32},
 	},
 	kernel: sockets{},
+	abort:  8 * time.Minute,
 }

@@ -22,4 +22,6 @@ var table = platform{
 	},
 	proto:  &row{name: "SO_PROTOCOL", level: unix.SOL_SOCKET, opt: unix.SO_PROTOCOL},
 	kernel: sockets{},
+
+	userTimeoutRules: true, // net/ipv4/tcp_timer.c, tcp_keepalive_timer
 }

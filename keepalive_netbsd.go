@@ -21,5 +21,20 @@ var table = platform{
 		interval: {name: "TCP_KEEPINTVL", level: unix.IPPROTO_TCP, opt: unix.TCP_KEEPINTVL, unit: time.Second / 2, min: 1, max: math.MaxInt32 / 50},
 		count:    {name: "TCP_KEEPCNT", level: unix.IPPROTO_TCP, opt: unix.TCP_KEEPCNT, unit: number, min: 1, max: math.MaxInt32},
 	},
-	kernel: sockets{},
+	kernel:    sockets{},
+	elsewhere: sysctls,
+}
+
+// sysctls are the defaults, which a socket in older kernels does not tell, in
+// half-seconds.
+func sysctls(p *platform) (Options, error) {
+	var o Options
+	for i, name := range []string{"net.inet.tcp.keepidle", "net.inet.tcp.keepintvl", "net.inet.tcp.keepcnt"} {
+		v, err := unix.SysctlUint32(name)
+		if err != nil {
+			return Options{}, err
+		}
+		o.set(param(i), int64(v)*int64(p.rows[i].unit))
+	}
+	return o, nil
 }

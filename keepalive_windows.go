@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/windows"
+	"golang.org/x/sys/windows/registry"
 )
 
 // The options are documented in "IPPROTO_TCP socket options" and the control
@@ -27,6 +28,26 @@ var table = platform{
 	},
 	times:  &times{name: "SIO_KEEPALIVE_VALS", idle: 2 * time.Hour, interval: time.Second},
 	kernel: sockets{},
+
+	elsewhere: registryTimes,
+}
+
+// registryTimes are the defaults before version 1709: milliseconds, absent
+// unless somebody has set them; the count is fixed. Microsoft documents the keys
+// under "SIO_KEEPALIVE_VALS control code".
+func registryTimes(p *platform) (Options, error) {
+	o := Options{Idle: p.times.idle, Interval: p.times.interval, Count: 10}
+	k, err := registry.OpenKey(registry.LOCAL_MACHINE, `SYSTEM\CurrentControlSet\Services\Tcpip\Parameters`, registry.QUERY_VALUE)
+	if err != nil {
+		return o, nil
+	}
+	defer k.Close()
+	for name, d := range map[string]*time.Duration{"KeepAliveTime": &o.Idle, "KeepAliveInterval": &o.Interval} {
+		if ms, _, err := k.GetIntegerValue(name); err == nil {
+			*d = time.Duration(ms) * time.Millisecond
+		}
+	}
+	return o, nil
 }
 
 // soType is SO_TYPE of winsock2.h, which x/sys lacks.

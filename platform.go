@@ -52,6 +52,10 @@ type platform struct {
 	proto  *row   // the option that reads the protocol, where there is Multipath TCP
 	times  *times // what idle and interval are set with where their options are missing
 	kernel kernel
+
+	userTimeoutRules bool                             // it replaces the count
+	abort            time.Duration                    // what interval·count is until both are set
+	elsewhere        func(*platform) (Options, error) // the defaults that cannot be read from a socket
 }
 
 // times is a control code that switches keepalive and sets both of its times
@@ -248,7 +252,7 @@ func (p *platform) applyTimes(fd uintptr, o Options) (bool, error) {
 		if d == 0 {
 			d = otherwise
 		}
-		return uint32((&row{unit: time.Millisecond}).encode(int64(d)))
+		return uint32(p.times.row().encode(int64(d)))
 	}
 	err := p.kernel.setTimes(fd, !o.Disabled, ms(o.Idle, p.times.idle), ms(o.Interval, p.times.interval))
 	switch {
@@ -336,27 +340,60 @@ func (m missingOptions) err() error {
 	return m
 }
 
-// validate sets o on a fresh socket. Package net makes it, on every system
-// alike, and stops before it is bound, because the hook fails.
+// fresh runs f on a socket that nobody has touched. Package net makes it, on
+// every system alike, and stops before it is bound, because the hook fails.
+func fresh(f func(fd uintptr)) error {
+	done := errors.New("done")
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		if err := c.Control(f); err != nil {
+			return err
+		}
+		return done
+	}}
+	lc.SetMultipathTCP(false) // what most connections are
+	ln, err := lc.Listen(context.Background(), "tcp", ":0")
+	if ln != nil {
+		ln.Close()
+	}
+	if !errors.Is(err, done) {
+		return fmt.Errorf("keepalive: cannot ask the kernel: %w", err)
+	}
+	return nil
+}
+
+// validate sets o on a fresh socket.
 func (p *platform) validate(o Options) error {
 	if p.on == nil {
 		return p.apply(0, o) // no call is made: all is missing
 	}
 	var err error
-	asked := errors.New("asked")
-	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
-		if cerr := c.Control(func(fd uintptr) { err = p.apply(fd, o) }); cerr != nil {
-			return cerr
-		}
-		return asked
-	}}
-	lc.SetMultipathTCP(false) // what most connections are
-	ln, lerr := lc.Listen(context.Background(), "tcp", ":0")
-	if ln != nil {
-		ln.Close()
-	}
-	if !errors.Is(lerr, asked) {
-		return fmt.Errorf("keepalive: cannot ask the kernel: %w", lerr)
+	if ferr := fresh(func(fd uintptr) { err = p.apply(fd, o) }); ferr != nil {
+		return ferr
 	}
 	return err
+}
+
+// defaults reads a fresh socket, and from elsewhere what that does not tell.
+func (p *platform) defaults() (Options, error) {
+	if p.on == nil {
+		return p.read(0) // no call is made: all is missing
+	}
+	var o Options
+	var err error
+	if ferr := fresh(func(fd uintptr) { o, err = p.read(fd) }); ferr != nil {
+		return Options{}, ferr
+	}
+	if p.elsewhere == nil || !errors.Is(err, errors.ErrUnsupported) {
+		return o, err
+	}
+	more, merr := p.elsewhere(p)
+	if merr != nil {
+		return o, errors.Join(err, merr)
+	}
+	for i := range numParams {
+		if o.get(i) == 0 {
+			o.set(i, more.get(i))
+		}
+	}
+	return o, nil
 }

@@ -1,0 +1,211 @@
+package keepalive
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/go-keepalive/keepalive/internal/testpeer"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// onLinux skips the test where the settings are not made by Linux's rules, as
+// the peers die on Linux.
+func onLinux(t *testing.T) {
+	t.Helper()
+	if !system.userTimeoutRules {
+		t.Skipf("cannot be had here: %s has rules of its own", system.name)
+	}
+}
+
+// TestDetectWithin keeps the promise on the live kernel.
+func TestDetectWithin(t *testing.T) {
+	t.Parallel()
+	onLinux(t)
+	for _, d := range []time.Duration{2 * time.Second, 3 * time.Second, 5 * time.Second, 8 * time.Second} {
+		o := DetectWithin(d)
+		require.NoError(t, o.Validate())
+		require.Equal(t, d, o.DetectionTime())
+		for _, unacked := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%v,unacked=%v", d, unacked), func(t *testing.T) {
+				t.Parallel()
+				conn, far := testpeer.New(t, "tcp")
+				require.NoError(t, Enable(conn, o))
+				exchange(t, conn, far)
+				testpeer.Need(t, far.Deaf())
+				start := time.Now()
+				if unacked {
+					_, err := conn.Write([]byte{1})
+					require.NoError(t, err)
+				}
+				conn.SetReadDeadline(start.Add(2 * d))
+				_, err := conn.Read(make([]byte, 1))
+				took := time.Since(start)
+				require.Truef(t, dead(err), "%v", err)
+				t.Logf("within %v: noticed after %v", d, took.Round(time.Millisecond))
+				assert.LessOrEqual(t, took, d+d/20+500*time.Millisecond)
+				assert.Greater(t, took, d/2)
+			})
+		}
+		if d >= 3*time.Second {
+			t.Run(fmt.Sprintf("%v,one probe lost", d), func(t *testing.T) {
+				t.Parallel()
+				conn, far := testpeer.New(t, "tcp")
+				require.NoError(t, Enable(conn, o))
+				exchange(t, conn, far)
+				testpeer.Need(t, far.Deaf())
+				silent := func(d time.Duration) {
+					conn.SetReadDeadline(time.Now().Add(d))
+					_, err := conn.Read(make([]byte, 1))
+					require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+				}
+				silent(o.Idle + o.Interval/2) // the first probe, and not the second
+				require.NoError(t, far.Hear())
+				silent(d)
+				conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+				exchange(t, conn, far)
+			})
+		}
+	}
+}
+
+func TestSystemDefaults(t *testing.T) {
+	t.Parallel()
+	o, err := SystemDefaults()
+	testpeer.Need(t, err)
+	assert.True(t, o.Disabled)
+	assert.GreaterOrEqual(t, o.Idle, time.Minute)
+	conn, _ := testpeer.New(t, "tcp")
+	fresh, err := Get(conn)
+	if err == nil {
+		assert.Equal(t, fresh, o)
+	} else {
+		require.ErrorIs(t, err, errors.ErrUnsupported)
+	}
+}
+
+// fakeDefaults makes up a system whose fresh sockets read 2 h, 75 s and 9.
+func fakeDefaults(unit time.Duration) (*platform, *fakeKernel) {
+	p, k := fake(unit, time.Millisecond)
+	p.rows[interval].max, p.rows[count].max = math.MaxInt32, math.MaxInt32
+	k.values[optIdle] = int32(2 * time.Hour / unit)
+	k.values[optInterval] = int32(75 * time.Second / unit)
+	k.values[optCount] = 9
+	k.values[optUserTimeout] = -1
+	return p, k
+}
+
+func TestDetectionTimeOfMadeUpSystems(t *testing.T) {
+	t.Parallel()
+	const s = time.Second
+	linux, _ := fakeDefaults(s)
+	linux.userTimeoutRules = true
+	plain, _ := fakeDefaults(s)
+	illumos, k := fakeDefaults(s)
+	illumos.abort = 8 * time.Minute
+	k.values[optInterval], k.values[optCount] = 0, 0
+	openbsd, _ := fake(0, 0)
+	openbsd.elsewhere = func(*platform) (Options, error) { return Options{Idle: 100 * s, Interval: 10 * s, Count: 8}, nil }
+	silent, _ := fake(0, 0)
+	legacy, _ := fakeWindows(true)
+	legacy.elsewhere = func(*platform) (Options, error) { return Options{Idle: 7200 * s, Interval: s, Count: 10}, nil }
+	nothing := &platform{name: "madeup"}
+	for _, c := range []struct {
+		p    *platform
+		o    Options
+		want time.Duration
+	}{
+		{linux, Options{}, 2*time.Hour + 9*75*s},
+		{linux, Options{Idle: 45 * s, Interval: 5 * s, Count: 3}, 60 * s},
+		{linux, Options{Idle: 45 * s, Interval: 5 * s}, 90 * s},
+		{linux, Options{Idle: 1, Interval: 1, Count: 1}, 2 * s},
+		{linux, Options{Idle: 1500 * time.Millisecond, Interval: 2 * s, Count: 2}, 6 * s},
+		{linux, Options{Idle: 2 * s, Interval: s, Count: 3, UserTimeout: s}, 3 * s},
+		{linux, Options{Idle: 2 * s, Interval: s, Count: 3, UserTimeout: 4500 * time.Millisecond}, 5 * s},
+		{linux, Options{Idle: 2 * s, Interval: s, Count: 3, UserTimeout: 10 * s}, 10 * s},
+		{linux, Options{Idle: 2 * s, Interval: 5 * s, Count: 3, UserTimeout: 4 * s}, 7 * s},
+		{linux, Options{Idle: 2 * s, Interval: 5 * s, Count: 3, UserTimeout: 7*s + 1}, 12 * s}, // 7.001 s
+		{linux, Options{Idle: 2 * s, Interval: s, Count: 3, UserTimeout: NoUserTimeout}, 5 * s},
+		{linux, Options{Disabled: true}, never},
+		{linux, Options{Idle: -1}, 0},
+		{linux, Options{Idle: time.Duration(math.MaxInt32) * s, Interval: time.Duration(math.MaxInt32) * s, Count: math.MaxInt32}, never},
+		{plain, Options{Idle: 2 * s, Interval: s, Count: 3, UserTimeout: s}, 5 * s},
+		{illumos, Options{}, 2*time.Hour + 8*time.Minute},
+		{illumos, Options{Idle: 60 * s, Interval: 5 * s}, 9 * time.Minute},
+		{illumos, Options{Idle: 60 * s, Interval: 5 * s, Count: 3}, 75 * s},
+		{openbsd, Options{Idle: s, Interval: s, Count: 1}, 180 * s},
+		{silent, Options{Idle: s, Interval: s, Count: 1}, 0},
+		{legacy, Options{Idle: 1500 * time.Millisecond, Interval: 100 * time.Millisecond, Count: 3}, 2500 * time.Millisecond},
+		{legacy, Options{Idle: 60 * s}, 70 * s},
+		{nothing, Options{}, 0},
+	} {
+		assert.Equal(t, c.want, c.p.detectionTime(c.o), "%s on %+v", c.o, *c.p)
+	}
+}
+
+// TestGoalsOfMadeUpSystems: whatever d is, the settings are taken, and keep it
+// where it is not too short.
+func TestGoalsOfMadeUpSystems(t *testing.T) {
+	t.Parallel()
+	const s = time.Second
+	linux, _ := fakeDefaults(s)
+	linux.userTimeoutRules = true
+	netbsd, _ := fakeDefaults(s / 2)
+	illumos, _ := fakeDefaults(s)
+	illumos.rows[interval].max = 60
+	solaris, _ := fakeDefaults(s)
+	solaris.rows[idle].min, solaris.rows[interval].min = 10, 10
+	noTimeout, _ := fakeDefaults(s)
+	noTimeout.rows[userTimeout] = nil
+	legacy, _ := fakeWindows(true)
+	legacy.elsewhere = func(*platform) (Options, error) { return Options{Idle: 7200 * s, Interval: s, Count: 10}, nil }
+	for name, c := range map[string]struct {
+		p             *platform
+		least         time.Duration // DetectWithin
+		leastKeepOpen time.Duration
+	}{
+		"linux": {linux, 2 * s, 3 * s}, "netbsd": {netbsd, s, 1500 * time.Millisecond}, "illumos": {illumos, 2 * s, 3 * s}, "solaris": {solaris, 20 * s, 25 * s},
+		"no user timeout": {noTimeout, 2 * s, 3 * s}, "legacy": {legacy, 20 * time.Millisecond, 100 * time.Millisecond},
+	} {
+		for _, d := range []time.Duration{1, s / 3, s, 2 * s, 3 * s, 5 * s, 19 * s, 20 * s, 31 * s, time.Minute + 1, time.Hour, 1e4 * time.Hour, never} {
+			o := c.p.detectWithin(d)
+			require.NoError(t, c.p.check(o), "%s: %v", name, d)
+			assert.NotZero(t, o.Idle)
+			assert.NotZero(t, o.Interval)
+			if d >= c.least {
+				assert.LessOrEqual(t, c.p.detectionTime(o), d, "%s: %v: %s", name, d, o)
+				assert.LessOrEqual(t, o.UserTimeout, d)
+			} else {
+				assert.Greater(t, c.p.detectionTime(o), d, "%s: %v: %s", name, d, o)
+			}
+			if d >= c.least*2 && o.Count != 0 {
+				assert.Greater(t, o.Count, 1, "%s: %v: %s", name, d, o)
+			}
+			assert.Equal(t, c.p.rows[userTimeout] == nil, o.UserTimeout == 0)
+
+			o = c.p.keepOpen(d)
+			require.NoError(t, c.p.check(o), "%s: %v", name, d)
+			if d >= c.leastKeepOpen {
+				assert.LessOrEqual(t, o.Idle+o.Interval, d-d/9, "%s: %v: %s", name, d, o)
+			}
+			assert.Zero(t, o.Count)
+			assert.Zero(t, o.UserTimeout)
+		}
+		for _, d := range []time.Duration{0, -1, math.MinInt64} {
+			require.Error(t, c.p.check(c.p.detectWithin(d)))
+			require.Error(t, c.p.check(c.p.keepOpen(d)))
+			assert.Zero(t, c.p.detectionTime(c.p.detectWithin(d)))
+		}
+	}
+	assert.Equal(t, Options{Idle: 15 * s, Interval: 5 * s, Count: 3, UserTimeout: 29500 * time.Millisecond}, linux.detectWithin(30*s))
+	assert.Equal(t, Options{Idle: 280 * s, Interval: 31 * s}, linux.keepOpen(350*s))
+
+	openbsd, _ := fake(0, 0)
+	assert.NotPanics(t, func() { openbsd.detectWithin(s); openbsd.keepOpen(s) })
+	nothing := &platform{name: "madeup"}
+	assert.NotPanics(t, func() { nothing.detectWithin(s); nothing.keepOpen(s) })
+}

@@ -1,0 +1,216 @@
+package keepalive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-keepalive/keepalive/internal/testpeer"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// inThread runs f in a thread of its own, which enter has put into another
+// network namespace and which ends with f. Sockets made there belong to that
+// namespace for ever.
+func inThread(t *testing.T, enter func() error, f func()) {
+	t.Helper()
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked, so the thread is not used again
+		err := enter()
+		if err == nil {
+			defer close(done)
+			f()
+			return
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		testpeer.Need(t, fmt.Errorf("network namespace: %w", err))
+	}
+}
+
+// command runs a program, and skips the test where it is not installed.
+func command(t *testing.T, stdin string, name string, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		t.Skipf("cannot be had here: %v", err)
+	}
+	cmd := exec.Command(name, args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	if err != nil && strings.Contains(string(out), "Operation not permitted") {
+		t.Skipf("cannot be had here: %s: %s", name, out)
+	}
+	require.NoErrorf(t, err, "%s %v: %s", name, args, out)
+	return string(out)
+}
+
+// TestDefaultsThatAreRefused: sysctls may hold values that setsockopt refuses.
+// They are read, and what Get gave can be set again.
+func TestDefaultsThatAreRefused(t *testing.T) {
+	t.Parallel()
+	inThread(t, func() error { return unix.Unshare(unix.CLONE_NEWNET) }, func() {
+		for name, value := range map[string]string{"time": "86400", "intvl": "40000", "probes": "200"} {
+			if err := os.WriteFile("/proc/sys/net/ipv4/tcp_keepalive_"+name, []byte(value), 0); !assert.NoError(t, err) {
+				return
+			}
+		}
+		lo, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput()
+		if !assert.NoError(t, err, string(lo)) {
+			return
+		}
+		want := Options{Idle: 24 * time.Hour, Interval: 40000 * time.Second, Count: 200, UserTimeout: NoUserTimeout, Disabled: true}
+		got, err := SystemDefaults()
+		assert.NoError(t, err)
+		assert.Equal(t, want, got)
+		assert.Equal(t, 24*time.Hour+200*40000*time.Second, Options{}.DetectionTime())
+
+		conn, far, err := testpeer.Dial("tcp")
+		if !assert.NoError(t, err) {
+			return
+		}
+		defer conn.Close()
+		defer far.Close()
+		before, err := Get(conn)
+		assert.NoError(t, err)
+		assert.Equal(t, want, before)
+		assert.NoError(t, Enable(conn, before))
+		got, err = Get(conn)
+		assert.NoError(t, err)
+		assert.Equal(t, before, got)
+
+		assert.NoError(t, Enable(conn, Options{Idle: 45 * time.Second, Count: 3}))
+		assert.NoError(t, Enable(conn, before))
+		got, err = Get(conn)
+		assert.NoError(t, err)
+		before.Idle, before.Count = 32767*time.Second, 127 // the nearest; the interval was never touched
+		assert.Equal(t, before, got)
+
+		var oe *OptionError
+		assert.ErrorAs(t, Enable(conn, Options{Idle: 25 * time.Hour}), &oe, "nobody's default")
+	})
+}
+
+// TestKeepOpen crosses a NAT router that forgets connections after five seconds
+// of silence: with KeepOpen the connection lives through thirty, and through a
+// lost probe; without it dies.
+func TestKeepOpen(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("cannot be had here: network namespaces take root")
+	}
+	id := strconv.Itoa(os.Getpid())
+	client, router, server := "kac"+id, "kar"+id, "kas"+id
+	ip := func(args ...string) string { t.Helper(); return command(t, "", "ip", args...) }
+	nft := func(rules string) string {
+		t.Helper()
+		command(t, "", "nft", "--version")
+		return command(t, rules, "ip", "netns", "exec", router, "nft", "-f", "-")
+	}
+	for _, ns := range []string{client, router, server} {
+		ip("netns", "add", ns)
+		t.Cleanup(func() { exec.Command("ip", "netns", "del", ns).Run() })
+	}
+	ip("link", "add", "c0", "netns", client, "type", "veth", "peer", "name", "r0", "netns", router)
+	ip("link", "add", "s0", "netns", server, "type", "veth", "peer", "name", "r1", "netns", router)
+	for _, a := range [][3]string{{client, "c0", "10.0.1.2/24"}, {router, "r0", "10.0.1.1/24"}, {router, "r1", "10.0.2.1/24"}, {server, "s0", "10.0.2.2/24"}} {
+		ip("-n", a[0], "addr", "add", a[2], "dev", a[1])
+		ip("-n", a[0], "link", "set", a[1], "up")
+	}
+	ip("-n", client, "route", "add", "default", "via", "10.0.1.1")
+	nft(`
+table ip nat {
+  chain post { type nat hook postrouting priority 100; oifname "r1" masquerade; }
+}
+table ip fw {
+  counter lost { }
+  set losing { type inet_service; }
+  chain forward {
+    type filter hook forward priority 0; policy drop;
+    tcp sport @losing counter name lost drop
+    ct state established,related accept
+    ct state new tcp flags & (syn|ack) == syn accept
+  }
+}
+`)
+	ip("netns", "exec", router, "sysctl", "-qw", "net.ipv4.ip_forward=1",
+		"net.netfilter.nf_conntrack_tcp_timeout_established=5", "net.netfilter.nf_conntrack_tcp_loose=0")
+	enter := func(ns string) func() error {
+		return func() error {
+			fd, err := unix.Open("/var/run/netns/"+ns, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			if err != nil {
+				return err
+			}
+			defer unix.Close(fd)
+			return unix.Setns(fd, unix.CLONE_NEWNET)
+		}
+	}
+	var l net.Listener
+	var err error
+	inThread(t, enter(server), func() { l, err = (&net.ListenConfig{KeepAlive: -1}).Listen(context.Background(), "tcp", "10.0.2.2:0") })
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() { io.Copy(c, c); c.Close() }()
+		}
+	}()
+	o := KeepOpen(5 * time.Second)
+	dial := func(o Options) (conn net.Conn) {
+		inThread(t, enter(client), func() { conn, err = Dialer(&net.Dialer{Timeout: 10 * time.Second}, o).Dial("tcp", l.Addr().String()) })
+		require.NoError(t, err)
+		t.Cleanup(func() { conn.Close() })
+		return conn
+	}
+	echo := func(conn net.Conn) error {
+		conn.SetDeadline(time.Now().Add(3 * time.Second))
+		if _, err := conn.Write([]byte{1}); err != nil {
+			return err
+		}
+		_, err := io.ReadFull(conn, make([]byte, 1))
+		return err
+	}
+	kept, left := dial(o), dial(Options{Disabled: true})
+	require.NoError(t, echo(kept))
+	require.NoError(t, echo(left))
+	silence := time.Now()
+
+	// Lose the next probe, and only that.
+	port := kept.LocalAddr().(*net.TCPAddr).Port
+	nft(fmt.Sprintf("add element ip fw losing { %d }", port))
+	counter := regexp.MustCompile(`packets (\d+) bytes (\d+)`)
+	var lost []string
+	require.Eventually(t, func() bool {
+		lost = counter.FindStringSubmatch(command(t, "", "ip", "netns", "exec", router, "nft", "list", "counter", "ip", "fw", "lost"))
+		return lost != nil && lost[1] != "0"
+	}, 20*time.Second, 50*time.Millisecond)
+	nft(fmt.Sprintf("delete element ip fw losing { %d }", port))
+	t.Logf("lost a probe of %s bytes after %v", lost[2], time.Since(silence).Round(time.Millisecond))
+	assert.Equal(t, []string{"1", "52"}, lost[1:], "one packet, IPv4 with timestamps")
+
+	kept.SetReadDeadline(silence.Add(30 * time.Second))
+	_, err = kept.Read(make([]byte, 1))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	assert.NoError(t, echo(kept), "with KeepOpen")
+	err = echo(left)
+	assert.Error(t, err, "without it")
+	t.Logf("without it: %v", err)
+	assert.False(t, errors.Is(err, net.ErrClosed))
+}
