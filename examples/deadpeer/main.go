@@ -34,9 +34,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	var c config
 	fs := flag.NewFlagSet("deadpeer", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
-	fs.DurationVar(&c.options.Idle, "idle", 2*time.Second, "quiet `time` before the first probe; 0: the system's")
-	fs.DurationVar(&c.options.Interval, "interval", time.Second, "`time` between unanswered probes; 0: the system's")
-	fs.IntVar(&c.options.Count, "count", 3, "unanswered probes until the connection is dropped; 0: the system's")
+	fs.TextVar(&c.options, "keepalive", keepalive.Options{Idle: 2 * time.Second, Interval: time.Second, Count: 3},
+		"all `settings` in one, such as idle=2s,interval=1s,count=3,user-timeout=1m; the next four change one each, if they follow it")
+	fs.DurationVar(&c.options.Idle, "idle", c.options.Idle, "quiet `time` before the first probe; 0: the system's")
+	fs.DurationVar(&c.options.Interval, "interval", c.options.Interval, "`time` between unanswered probes; 0: the system's")
+	fs.IntVar(&c.options.Count, "count", c.options.Count, "unanswered probes until the connection is dropped; 0: the system's")
 	fs.DurationVar(&c.options.UserTimeout, "user-timeout", 0, "how long sent data may stay unacknowledged; 0: none")
 	fs.DurationVar(&c.outage, "outage", 0, "the peer hears again after this `time`; 0: never")
 	fs.BoolVar(&c.unacked, "unacked", false, "write to the deaf peer, so that data is in flight")
@@ -136,19 +138,21 @@ func (c config) readBack(w io.Writer, when string, conn net.Conn) (keepalive.Opt
 }
 
 // promise is when Linux drops a connection with the settings o whose peer has
-// fallen silent (net/ipv4/tcp_timer.c), and why then; 0 is not in this show.
+// fallen silent, and why then; 0 is not in this show.
 func promise(o keepalive.Options, unacked bool) (time.Duration, string) {
 	user := o.UserTimeout != 0 && o.UserTimeout != keepalive.NoUserTimeout
+	end := o.DetectionTime()
 	switch {
 	case unacked && user:
 		return o.UserTimeout, "the user timeout, since data is in flight"
 	case unacked:
 		return 0, "Linux sends no probes while data is in flight, and retransmits for some 15 minutes"
+	case o.Disabled:
+		return 0, "keepalive is off"
 	case user:
-		probes := max(1, (o.UserTimeout-o.Idle+o.Interval-1)/o.Interval)
-		return o.Idle + probes*o.Interval, fmt.Sprintf("idle + %d·interval: the user timeout replaces the count", probes)
+		return end, fmt.Sprintf("idle + %d·interval: the user timeout replaces the count", (end-o.Idle)/o.Interval)
 	}
-	return o.Idle + time.Duration(o.Count)*o.Interval, "idle + count·interval"
+	return end, "idle + count·interval"
 }
 
 // deafen is the show itself.
@@ -166,7 +170,7 @@ func (c config) deafen(w io.Writer, conn *net.TCPConn, far *testpeer.Far, o keep
 	end, why := promise(o, c.unacked)
 	limit := end + end/4 + 2*time.Second
 	if end == 0 {
-		fmt.Fprintf(w, "\nNo promise: %s. Give a -user-timeout.\n", why)
+		fmt.Fprintf(w, "\nNo promise: %s.\n", why)
 		limit = 10 * time.Second
 	} else {
 		fmt.Fprintf(w, "\nPromise: a dead peer is noticed after %v (%s).\n", end, why)
@@ -227,7 +231,9 @@ func (c config) alive(w io.Writer, conn *net.TCPConn, far *testpeer.Far, start t
 		}
 		fmt.Fprintf(w, "%8s  the connection survived an outage of %v, and carries data\n", since(start), c.outage)
 	case c.unacked:
-		fmt.Fprintf(w, "%8s  nobody has noticed: keepalive alone does not help\n", since(start))
+		fmt.Fprintf(w, "%8s  nobody has noticed: keepalive alone does not help; a -user-timeout does\n", since(start))
+	case c.options.Disabled:
+		fmt.Fprintf(w, "%8s  nobody has noticed: keepalive is off\n", since(start))
 	default:
 		return fmt.Errorf("nobody noticed within %s", since(start))
 	}

@@ -19,6 +19,9 @@ func TestShow(t *testing.T) {
 	}{
 		{"-idle 1s -interval 1s -count 1", `before  off .*\nafter   on   idle 1s, interval 1s, count 1, user timeout none\n(?s:.*)Promised 2s, measured 2\.\d\ds\.\n$`},
 		{"-idle 1s -interval 1s -count 1 -user-timeout 3s", `user timeout 3s\n(?s:.*)Promised 3s, measured 3\.\d\ds\.\n$`},
+		{"-keepalive 1s:1s:1", `after   on   idle 1s, interval 1s, count 1, user timeout none\n(?s:.*)Promised 2s, measured 2\.\d\ds\.\n$`},
+		{"-keepalive idle=9s,interval=1s,count=1 -idle 1s", `after   on   idle 1s, interval 1s, count 1, user timeout none\n(?s:.*)Promised 2s, measured 2\.\d\ds\.\n$`},
+		{"-keepalive off", `nobody has noticed: keepalive is off\n$`},
 		{"-idle 1s -interval 1s -count 2 -outage 1s", `the peer hears again\n(?s:.*)the connection survived an outage of 1s, and carries data\n$`},
 		{"-idle 1s -interval 1s -count 1 -unacked -user-timeout 1s", `Data is in flight(?s:.*)Promised 1s, measured 1\.\d\ds\.\n$`},
 	} {
@@ -70,6 +73,7 @@ func TestBadFlags(t *testing.T) {
 		"-outage -1s":          "-outage -1s is negative",
 		"-outage 1s -addr x:1": "-addr goes with neither",
 		"-nope":                "-nope",
+		"-keepalive idle=45":   `"idle=45": the time has no unit`,
 		"please":               `"please"`,
 	} {
 		var out, errOut strings.Builder

@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -26,10 +27,12 @@ var opts = keepalive.Options{
 }
 
 func main() {
-	if len(os.Args) != 2 {
-		log.Fatal("usage: httpclient URL")
+	flag.TextVar(&opts, "keepalive", opts, "keepalive `settings`, such as idle=45s,interval=5s,count=3 or off")
+	flag.Parse()
+	if flag.NArg() != 1 {
+		log.Fatal("usage: httpclient [-keepalive SETTINGS] URL")
 	}
-	if err := get(context.Background(), os.Stdout, newClient(opts), os.Args[1]); err != nil {
+	if err := get(context.Background(), os.Stdout, newClient(opts), flag.Arg(0)); err != nil {
 		log.Fatal(err)
 	}
 }

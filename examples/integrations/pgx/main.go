@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -26,10 +27,12 @@ var opts = keepalive.Options{
 }
 
 func main() {
-	if len(os.Args) != 2 {
-		log.Fatal("usage: pgx URL")
+	flag.TextVar(&opts, "keepalive", opts, "keepalive `settings`, such as idle=45s,interval=5s,count=3 or off")
+	flag.Parse()
+	if flag.NArg() != 1 {
+		log.Fatal("usage: pgx [-keepalive SETTINGS] URL")
 	}
-	if err := run(context.Background(), os.Stdout, os.Args[1], opts); err != nil {
+	if err := run(context.Background(), os.Stdout, flag.Arg(0), opts); err != nil {
 		log.Fatal(err)
 	}
 }

@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -27,6 +28,8 @@ var opts = keepalive.Options{
 }
 
 func main() {
+	flag.TextVar(&opts, "keepalive", opts, "keepalive `settings`, such as idle=45s,interval=5s,count=3 or off")
+	flag.Parse()
 	if err := run(context.Background(), os.Stdout, opts); err != nil {
 		log.Fatal(err)
 	}
