@@ -13,8 +13,16 @@ import (
 const maxDepth = 32
 
 // control finds the TCP socket under conn and runs f on its descriptor.
-func control(conn net.Conn, f func(fd uintptr)) error {
-	c, inner, err := socket(conn)
+func control(conn net.Conn, f func(fd uintptr)) (err error) {
+	// A wrapper around a nil pointer panics in its own methods. That is not
+	// this package's to crash on: the caller asked a question.
+	inner := conn
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("keepalive: %T, inside %T: panic: %q", inner, conn, fmt.Sprint(r))
+		}
+	}()
+	c, err := socket(&inner)
 	if err != nil {
 		return err
 	}
@@ -22,51 +30,53 @@ func control(conn net.Conn, f func(fd uintptr)) error {
 		f(0) // makes no call: all is missing
 		return nil
 	}
-	tcp := false
+	kind := errors.New("its RawConn does nothing")
 	err = c.Control(func(fd uintptr) {
-		if tcp = system.isTCP(fd); tcp {
+		if kind = system.isTCP(fd); kind == nil {
 			f(fd)
 		}
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return fmt.Errorf("keepalive: %w", err)
-	}
-	if !tcp {
+	case kind == errNotTCP:
 		return notTCP(inner)
+	case kind != nil:
+		return fmt.Errorf("keepalive: the socket of %T: %w", inner, kind)
 	}
 	return nil
 }
 
-// socket finds the innermost connection, and the descriptor's handle there.
-func socket(conn net.Conn) (c syscall.RawConn, inner net.Conn, err error) {
-	outer := conn
-	// A wrapper around a nil pointer panics in its own methods. That is not
-	// this package's to crash on: the caller asked a question.
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("keepalive: %T, inside %T: %v", conn, outer, r)
-		}
-	}()
+// socket moves conn to the innermost connection and returns the handle of its
+// descriptor.
+func socket(conn *net.Conn) (syscall.RawConn, error) {
+	outer := *conn
 	for range maxDepth {
-		if v := reflect.ValueOf(conn); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
-			return nil, nil, nilConn(conn, outer)
+		if v := reflect.ValueOf(*conn); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+			return nil, nilConn(*conn, outer)
 		}
-		var reason error
-		if sc, ok := conn.(syscall.Conn); ok {
-			if c, reason = sc.SyscallConn(); reason == nil && c != nil {
-				return c, conn, nil
+		var refused error
+		if sc, ok := (*conn).(syscall.Conn); ok {
+			c, err := sc.SyscallConn()
+			switch {
+			case err != nil:
+				refused = fmt.Errorf("keepalive: the socket of %T: SyscallConn: %w", *conn, err)
+			case c == nil:
+				refused = fmt.Errorf("keepalive: the socket of %T: SyscallConn gives none", *conn)
+			default:
+				return c, nil
 			}
 		}
-		next, ok := unwrap(conn)
+		next, ok := unwrap(*conn)
 		if !ok {
-			if reason != nil {
-				return nil, nil, fmt.Errorf("keepalive: %w", reason)
+			if refused != nil {
+				return nil, refused
 			}
-			return nil, nil, notTCP(conn)
+			return nil, notTCP(*conn)
 		}
-		conn = next
+		*conn = next
 	}
-	return nil, nil, fmt.Errorf("keepalive: %T wraps itself, or is wrapped more than %d deep", outer, maxDepth)
+	return nil, fmt.Errorf("keepalive: %T wraps itself, or is wrapped more than %d deep", outer, maxDepth)
 }
 
 // unwrap returns the connection one level down.
@@ -81,30 +91,32 @@ func unwrap(conn net.Conn) (net.Conn, bool) {
 	case interface{ UnderlyingConn() net.Conn }: // WebSocket
 		return w.UnderlyingConn(), true
 	}
-	return embedded(reflect.ValueOf(conn), maxDepth)
+	visits := maxDepth
+	return embedded(reflect.ValueOf(conn), &visits)
 }
 
 var connType = reflect.TypeFor[net.Conn]()
 
 // embedded returns the connection that a struct embeds, as counting, limiting
-// and logging wrappers do.
-func embedded(v reflect.Value, depth int) (net.Conn, bool) {
+// and logging wrappers do. It looks into an embedded struct only if that is a
+// connection itself, of a type that cannot be had by reflection.
+func embedded(v reflect.Value, visits *int) (net.Conn, bool) {
 	if v.Kind() == reflect.Pointer {
 		v = v.Elem()
 	}
-	if v.Kind() != reflect.Struct || depth == 0 {
+	if *visits--; v.Kind() != reflect.Struct || *visits < 0 {
 		return nil, false
 	}
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
-		if !f.Anonymous {
+		if !f.Anonymous || !f.Type.Implements(connType) {
 			continue
 		}
-		if f.IsExported() && f.Type.Implements(connType) {
+		if f.IsExported() {
 			conn, _ := v.Field(i).Interface().(net.Conn)
 			return conn, true
 		}
-		if conn, ok := embedded(v.Field(i), depth-1); ok {
+		if conn, ok := embedded(v.Field(i), visits); ok {
 			return conn, true
 		}
 	}
@@ -121,25 +133,18 @@ func nilConn(conn, outer net.Conn) error {
 	return fmt.Errorf("keepalive: the connection is a nil %T", conn)
 }
 
+// notTCP is the error for a connection without a TCP socket, or without a way to
+// it: one that has TCP's addresses hides something.
 func notTCP(conn net.Conn) error {
-	e := &notTCPError{conn: conn, network: "no address"}
+	network := "no address"
 	if a := conn.LocalAddr(); a != nil {
-		e.network = a.Network()
+		network = a.Network()
 	}
-	return e
+	if _, ok := conn.(syscall.Conn); !ok && isTCP(network) {
+		return fmt.Errorf("keepalive: no way to the socket inside %T: it embeds no net.Conn and has no SyscallConn, nor a NetConn, Unwrap, Raw or UnderlyingConn that returns a net.Conn", conn)
+	}
+	return fmt.Errorf("keepalive: %T (%s): %w", conn, network, ErrNotTCP)
 }
-
-// notTCPError is ErrNotTCP with what it was instead.
-type notTCPError struct {
-	conn    net.Conn
-	network string
-}
-
-func (e *notTCPError) Error() string {
-	return fmt.Sprintf("keepalive: %T (%s): %v", e.conn, e.network, ErrNotTCP)
-}
-
-func (e *notTCPError) Unwrap() error { return ErrNotTCP }
 
 // connected tells whether conn still has a peer.
 func connected(conn net.Conn) error {

@@ -85,6 +85,8 @@ func TestDeadPeer(t *testing.T) {
 		{o: Options{Idle: 4 * s, Interval: 1 * s, Count: 1}},
 		{o: Options{Idle: 1 * s, Interval: 4 * s, Count: 1}},
 		{o: Options{Idle: 5 * s, Interval: 1 * s, Count: 2}},
+		{o: Options{Idle: 2 * s, Interval: 2 * s, Count: 2}},
+		{o: Options{Idle: 6 * s, Interval: 1 * s, Count: 1}},
 		{o: Options{Idle: 1500 * 1e6, Interval: 1, Count: 2}}, // 2 s, 1 s
 		{o: Options{Idle: 1 * s, Interval: 1 * s, Count: 1, UserTimeout: 4 * s}},
 		{o: Options{Idle: 2 * s, Interval: 2 * s, Count: 5, UserTimeout: 2 * s}},

@@ -87,6 +87,11 @@ func TestDialer(t *testing.T) {
 		{"ControlContext", &net.Dialer{ControlContext: func(_ context.Context, network, address string, c syscall.RawConn) error {
 			return control(network, address, c)
 		}}, addr, true},
+		{"both", &net.Dialer{
+			Control: func(string, string, syscall.RawConn) error { return errors.New("not to be called") },
+			ControlContext: func(_ context.Context, network, address string, c syscall.RawConn) error {
+				return control(network, address, c)
+			}}, addr, true},
 		{"LocalAddr", &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}}, addr, false},
 		{"happy eyeballs", &net.Dialer{FallbackDelay: time.Millisecond}, "localhost:" + port, false},
 	} {
@@ -114,6 +119,15 @@ func TestDialer(t *testing.T) {
 			}
 		})
 	}
+	t.Run("d changed afterwards", func(t *testing.T) {
+		d := &net.Dialer{ControlContext: func(context.Context, string, string, syscall.RawConn) error { return nil }}
+		ours := Dialer(d, dialed)
+		d.ControlContext, d.KeepAlive = nil, time.Hour
+		conn, err := ours.Dial("tcp", addr)
+		require.NoError(t, err)
+		defer conn.Close()
+		inForce(t, conn, dialed)
+	})
 	t.Run("what is left alone", func(t *testing.T) {
 		conn, err := Dialer(&net.Dialer{Control: control}, Options{Interval: 14 * time.Second}).Dial("tcp", addr)
 		require.NoError(t, err)

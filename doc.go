@@ -1,12 +1,12 @@
-// Package keepalive sets, reads back and explains TCP keepalive, on every
-// system that Go runs on.
+// Package keepalive sets TCP keepalive and user timeouts on any connection, and
+// reads them back, on every system that Go runs on.
 //
 // TCP does not tell a program that its peer is gone: a pulled cable, a crashed
 // host, a NAT box that forgot. Keepalive has the kernel ask. A connection on
 // which nothing has arrived for Idle is probed every Interval, and dropped after
 // Count probes without an answer; the pending Read then returns an error,
-// usually ETIMEDOUT. A user timeout bounds how long sent data may stay
-// unacknowledged, where keepalive is no help.
+// usually ETIMEDOUT. While sent data is unacknowledged Linux sends no probes: a
+// user timeout bounds that.
 //
 //	err := keepalive.Enable(conn, keepalive.Options{
 //		Idle:     45 * time.Second,
@@ -17,6 +17,10 @@
 // [Enable], [Disable] and [Get] work on connections, [Dialer] and
 // [ListenConfig] on all that a program dials and accepts, and [Listener] on
 // listeners that exist already.
+//
+// [DetectWithin] and [KeepOpen] find the settings for a goal, and
+// [Options.DetectionTime] tells what settings amount to. [Options.UnmarshalText]
+// reads them from flags and files: off, idle=45s,interval=5s,count=3.
 //
 // # Why not package net alone
 //
@@ -44,7 +48,7 @@
 //	DragonFly BSD   1..32767 s     1..32767 s     1..127   –                         numbers
 //	illumos         1..864000 s    1..60 s        any      TCP_ABORT_THRESHOLD, ms   numbers
 //	Solaris 11.4    10..864000 s   10..864000 s   any      TCP_ABORT_THRESHOLD, ms   numbers
-//	AIX             seconds        seconds        any      –                         numbers
+//	AIX             seconds        seconds        any      –                         numbers, from memory
 //	Plan 9, WASI, JavaScript: nothing; every call says so
 //
 // Windows before 10 version 1709 has the control code SIO_KEEPALIVE_VALS, which

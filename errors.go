@@ -10,13 +10,14 @@ import (
 // ErrNotTCP is what every function of this package that takes a connection
 // returns, wrapped with the connection's type, when there is no TCP socket
 // under it: a Unix or UDP socket, a pipe, a connection made of something else.
-// It is also [errors.ErrUnsupported].
+// It is also [errors.ErrUnsupported]. A *net.TCPConn is taken at its word.
 //
 // It has to be asked for: on Linux SO_KEEPALIVE can be set on sockets of any
 // kind, to no effect.
 var ErrNotTCP = fmt.Errorf("not a TCP connection (%w)", errors.ErrUnsupported)
 
-// OptionError is trouble with one field of [Options].
+// OptionError is trouble with one field of [Options], or with the switch that
+// turns keepalive on and off.
 //
 // When the option is missing on this system, the error also is
 // [errors.ErrUnsupported] and, where the kernel was asked, the kernel's own

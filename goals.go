@@ -105,7 +105,9 @@ func (p *platform) current() [numParams]*row {
 }
 
 // row is what the control code takes for either time.
-func (*times) row() *row { return &row{unit: time.Millisecond, min: 1, max: math.MaxUint32 / 1000 * 1000} }
+func (*times) row() *row {
+	return &row{unit: time.Millisecond, min: 1, max: math.MaxUint32 / 1000 * 1000}
+}
 
 // DetectWithin returns settings with which this system notices a dead peer
 // within d, whether the connection is idle or has data in flight: three probes

@@ -16,8 +16,9 @@ var system = &table
 // zero; with o.Disabled it sets them and turns keepalive off.
 //
 // conn is anything that leads to a TCP socket: a *net.TCPConn, a *tls.Conn, or
-// a wrapper that has one of the methods SyscallConn, NetConn, Unwrap, Raw and
-// UnderlyingConn, or embeds a net.Conn, up to 32 deep. The descriptor is
+// a wrapper that has a method SyscallConn, as in [syscall.Conn], or one of NetConn,
+// Unwrap, Raw and UnderlyingConn that returns a net.Conn, or that embeds a
+// net.Conn or *net.TCPConn; up to 32 deep. The descriptor is
 // neither duplicated nor made blocking, so deadlines go on working, and reads
 // and writes in progress are not disturbed. It is safe to call at any time,
 // from several goroutines, during Close too.
@@ -33,12 +34,19 @@ var system = &table
 //
 //     if err != nil && !errors.Is(err, errors.ErrUnsupported)
 //
-//   - [ErrNotTCP], which is errors.ErrUnsupported as well.
+//   - [ErrNotTCP], which is errors.ErrUnsupported as well. A wrapper that has
+//     TCP addresses and shows no way to its socket is an error of its own, and
+//     not errors.ErrUnsupported.
 //
 //   - [net.ErrClosed], when conn was closed on this side.
 //
+//   - An error that says so when conn is nil, or wraps nil or itself.
+//
 //   - An [*OptionError] with the kernel's error when it refuses a value. What
 //     comes before it in the order of the fields was set.
+//
+// On a Multipath TCP connection Linux lacks the user timeout and, before 6.10,
+// the times and the count: Enable then returns errors.ErrUnsupported.
 //
 // Linux takes the options of a connection that the peer has reset, or that has
 // timed out; the next Read tells. Darwin and illumos refuse, with EINVAL, and
@@ -60,8 +68,8 @@ func Enable(conn net.Conn, o Options) error {
 		return enableAny(conn, o)
 	}
 	c, err := tcp.SyscallConn()
-	if err != nil {
-		return fmt.Errorf("keepalive: %w", err)
+	if err != nil { // it was not made by package net
+		return fmt.Errorf("keepalive: %T has no socket: %w", conn, err)
 	}
 	var applied error
 	if err := c.Control(func(fd uintptr) { applied = system.apply(fd, o) }); err != nil {
@@ -93,7 +101,12 @@ func Disable(conn net.Conn) error { return Enable(conn, Options{Disabled: true})
 //
 // Values that were never set read as the system's own, and change with it; on
 // illumos the interval and the count are zero until they are set. UserTimeout
-// is [NoUserTimeout] where none is set, and zero where the system has none.
+// is [NoUserTimeout] where none is set, and zero where the system, or a Multipath
+// TCP socket, has no such option.
+//
+// Of a value that the system has by its own default but takes from nobody, see
+// [SystemDefaults], Enable sets the nearest that it takes, unless the connection
+// still has it.
 //
 // The error is [errors.ErrUnsupported] when a time or the count cannot be read
 // on this system: nowhere on OpenBSD, nor on Windows before 10 version 1709.
@@ -106,7 +119,7 @@ func Get(conn net.Conn) (Options, error) {
 	}
 	c, err := tcp.SyscallConn()
 	if err != nil {
-		return Options{}, fmt.Errorf("keepalive: %w", err)
+		return Options{}, fmt.Errorf("keepalive: %T has no socket: %w", conn, err)
 	}
 	var o Options
 	var read error

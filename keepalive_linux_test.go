@@ -1,16 +1,21 @@
 package keepalive
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // TestFresh: a connection that nobody touched has the sysctls' values, and is
@@ -71,4 +76,68 @@ func TestTimer(t *testing.T) {
 	require.NoError(t, Disable(conn))
 	kind, _ = timer()
 	assert.Equal(t, none, kind)
+}
+
+// protocol is the socket's, as the kernel has it.
+func protocol(t *testing.T, c syscall.Conn) int {
+	t.Helper()
+	rc, err := c.SyscallConn()
+	require.NoError(t, err)
+	v := 0
+	require.NoError(t, rc.Control(func(fd uintptr) { v, err = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PROTOCOL) }))
+	require.NoError(t, err)
+	return v
+}
+
+// TestMultipath: a listener is Multipath TCP, as package net makes it, unless
+// that would cost a setting; and what a Multipath TCP connection lacks is said.
+func TestMultipath(t *testing.T) {
+	t.Parallel()
+	plain, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { plain.Close() })
+	if protocol(t, plain.(*net.TCPListener)) != unix.IPPROTO_MPTCP {
+		t.Skip("cannot be had here: this kernel has no Multipath TCP")
+	}
+	l, err := ListenConfig(nil, Options{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	assert.Equal(t, unix.IPPROTO_MPTCP, protocol(t, l.(*net.TCPListener)))
+	l2, err := ListenConfig(nil, Options{UserTimeout: time.Minute}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { l2.Close() })
+	assert.Equal(t, unix.IPPROTO_TCP, protocol(t, l2.(*net.TCPListener)))
+
+	var d net.Dialer
+	d.SetMultipathTCP(true)
+	far, near := accepted(t, l, &d)
+	for _, conn := range []net.Conn{near, far} {
+		require.Equal(t, unix.IPPROTO_MPTCP, protocol(t, conn.(*net.TCPConn)))
+		err := Enable(conn, Options{UserTimeout: time.Minute})
+		require.ErrorIs(t, err, errors.ErrUnsupported)
+		require.ErrorIs(t, err, unix.ENOPROTOOPT)
+		got, err := Get(conn)
+		testpeer.Need(t, err) // before Linux 6.10, the times are missing, too
+		assert.Zero(t, got.UserTimeout)
+		require.NoError(t, Enable(conn, typical))
+		inForce(t, conn, typical)
+	}
+}
+
+// TestUserTimeoutNearAProbe: the kernel asks at each probe whether the user
+// timeout is over. A probe is late by a little, so that it may be over at one
+// before which it lies by a hair.
+func TestUserTimeoutNearAProbe(t *testing.T) {
+	t.Parallel()
+	conn, far := testpeer.New(t, "tcp")
+	o := Options{Idle: time.Second, Interval: 2 * time.Second, Count: 9, UserTimeout: 3001 * time.Millisecond}
+	require.NoError(t, Enable(conn, o))
+	began, ended := exchange(t, conn, far)
+	testpeer.Need(t, far.Deaf())
+	conn.SetReadDeadline(began.Add(8 * time.Second))
+	_, err := conn.Read(make([]byte, 1))
+	require.Truef(t, dead(err), "%v", err)
+	assert.GreaterOrEqual(t, time.Since(began), o.UserTimeout-10*time.Millisecond)
+	assert.Equal(t, 5*time.Second, o.DetectionTime(), "at the longest")
+	assert.LessOrEqual(t, time.Since(ended), 5*time.Second*9/8+time.Second/2)
 }

@@ -140,12 +140,16 @@ func TestDisable(t *testing.T) {
 	fresh, err := Get(conn)
 	testpeer.Need(t, err)
 	assert.True(t, fresh.Disabled, "off, before anyone turned it on")
-	o := Options{Idle: 40 * time.Second, Interval: 20 * time.Second, Count: 7}
+	o := Options{Idle: 40 * time.Second, Interval: 20 * time.Second, Count: 7, UserTimeout: 80 * time.Second}
+	if fresh.UserTimeout == 0 { // none here
+		o.UserTimeout = 0
+	}
 	require.NoError(t, Enable(conn, o))
 	require.NoError(t, Disable(conn))
 	got, err := Get(conn)
 	require.NoError(t, err)
 	assert.True(t, got.Disabled)
+	assert.Equal(t, o.UserTimeout, got.UserTimeout)
 	assert.Equal(t, o.Idle, got.Idle)
 	assert.Equal(t, o.Interval, got.Interval)
 	assert.Equal(t, o.Count, got.Count)
@@ -210,6 +214,50 @@ func (refuses) SyscallConn() (syscall.RawConn, error) {
 	return nil, errors.New("not available")
 }
 
+// What is not to be trusted.
+type (
+	refusesOnly struct{ hidden }
+	givesNil    struct{ hidden }
+	panics      struct{ hidden }
+	panicsLater struct{ hidden }
+	idles       struct{ hidden }
+	strays      struct{ hidden }
+
+	// Each of these embeds the others; all say that they are connections.
+	a struct {
+		hidden
+		*b
+		*c
+	}
+	b struct {
+		hidden
+		*a
+		*c
+	}
+	c struct {
+		hidden
+		*a
+		*b
+	}
+	idleRaw  struct{ syscall.RawConn }
+	strayRaw struct{ syscall.RawConn }
+)
+
+func maze() net.Conn {
+	x, y, z := &a{}, &b{}, &c{}
+	x.b, x.c, y.a, y.c, z.a, z.b = y, z, x, z, x, y
+	return x
+}
+
+func (refusesOnly) SyscallConn() (syscall.RawConn, error) { return nil, errors.New("not available") }
+func (givesNil) SyscallConn() (syscall.RawConn, error)    { return nil, nil }
+func (panics) NetConn() net.Conn                          { panic("two\nlines") }
+func (panicsLater) SyscallConn() (syscall.RawConn, error) { return (*strayRaw)(nil), nil }
+func (idles) SyscallConn() (syscall.RawConn, error)       { return idleRaw{}, nil }
+func (strays) SyscallConn() (syscall.RawConn, error)      { return strayRaw{}, nil }
+func (idleRaw) Control(func(uintptr)) error               { return nil }
+func (strayRaw) Control(f func(uintptr)) error            { f(^uintptr(0)); return nil }
+
 // hidden is a net.Conn with nothing to be found in it.
 type hidden struct{}
 
@@ -273,6 +321,7 @@ func TestNotConnections(t *testing.T) {
 	if err == nil {
 		t.Cleanup(func() { udp.Close() })
 	}
+	tcp, _ := testpeer.New(t, "tcp")
 	for name, c := range map[string]struct {
 		conn net.Conn
 		want string // in the error
@@ -289,7 +338,15 @@ func TestNotConnections(t *testing.T) {
 		"pipe":                  {here, "pipe", ErrNotTCP},
 		"tls over a pipe":       {tls.Client(here, &tls.Config{ServerName: "x"}), "pipe", ErrNotTCP},
 		"udp":                   {udp, "*net.UDPConn (udp)", ErrNotTCP},
-		"zero TCPConn":          {new(net.TCPConn), "invalid argument", nil},
+		"zero TCPConn":          {new(net.TCPConn), "*net.TCPConn has no socket", nil},
+		"refuses SyscallConn":   {refusesOnly{}, "the socket of keepalive.refusesOnly: SyscallConn: not available", nil},
+		"gives no RawConn":      {givesNil{}, "SyscallConn gives none", nil},
+		"panics":                {panics{}, `panic: "two\nlines"`, nil},
+		"panics in RawConn":     {panicsLater{}, "panic: ", nil},
+		"RawConn does nothing":  {idles{}, "its RawConn does nothing", nil},
+		"a descriptor of none":  {strays{}, "the socket of keepalive.strays: ", nil},
+		"hides TCP":             {hides{c: tcp}, "no way to the socket inside keepalive.hides", nil},
+		"a maze":                {maze(), "keepalive.a", ErrNotTCP},
 		"nothing inside at all": {hidden{}, "keepalive.hidden", ErrNotTCP},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -17,17 +17,17 @@ func (sockets) get(fd uintptr, level, opt int) (int32, error) {
 
 func (sockets) setTimes(uintptr, bool, uint32, uint32) error { return unix.ENOPROTOOPT }
 
-func (s sockets) inetStream(fd uintptr) bool {
+func (s sockets) inetStream(fd uintptr) (bool, error) {
 	typ, err := s.get(fd, unix.SOL_SOCKET, unix.SO_TYPE)
 	if err != nil || typ != unix.SOCK_STREAM {
-		return false
+		return false, err
 	}
-	sa, _ := unix.Getsockname(int(fd))
+	sa, err := unix.Getsockname(int(fd))
 	switch sa.(type) {
 	case *unix.SockaddrInet4, *unix.SockaddrInet6:
-		return true
+		return true, nil
 	}
-	return false
+	return false, err
 }
 
 func (sockets) peer(fd uintptr) error {

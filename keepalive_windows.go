@@ -73,17 +73,17 @@ func (sockets) setTimes(fd uintptr, on bool, idle, interval uint32) error {
 	return windows.WSAIoctl(windows.Handle(fd), windows.SIO_KEEPALIVE_VALS, (*byte)(unsafe.Pointer(&vals)), uint32(unsafe.Sizeof(vals)), nil, 0, &n, nil, 0)
 }
 
-func (s sockets) inetStream(fd uintptr) bool {
+func (s sockets) inetStream(fd uintptr) (bool, error) {
 	typ, err := s.get(fd, windows.SOL_SOCKET, soType)
 	if err != nil || typ != windows.SOCK_STREAM {
-		return false
+		return false, err
 	}
-	sa, _ := windows.Getsockname(windows.Handle(fd))
+	sa, err := windows.Getsockname(windows.Handle(fd))
 	switch sa.(type) {
 	case *windows.SockaddrInet4, *windows.SockaddrInet6:
-		return true
+		return true, nil
 	}
-	return false
+	return false, err
 }
 
 // peer says it in the words of the other systems.

@@ -1,6 +1,7 @@
 package keepalive
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"syscall"
@@ -14,14 +15,14 @@ import (
 // inherit it: accepting costs no further system call, where package net makes
 // four. A Multipath TCP socket, which package net makes by default, takes no
 // user timeout, and before Linux 6.10 neither times nor count: then the
-// listener is a plain TCP one. On a connection whose peer really speaks
+// listener is a plain TCP one, and lc's hook is called for both sockets. On a connection whose peer really speaks
 // Multipath TCP, death is noticed about a minute late and Read fails with
 // ENOTCONN (measured, Linux 6.18); SetMultipathTCP(false) on lc rules it out.
 //
 // On other systems a listener may not have keepalive on, or accepted
 // connections may not inherit it, so package net is told to set each of them.
-// It drops the errors that the kernel gives it and knows no user timeout: where
-// these matter, use [Listener].
+// It drops the errors that the kernel gives it, and knows no user timeout; with
+// Disabled it sets nothing at all. Where these matter, use [Listener].
 //
 // A Control hook of lc's is called first. A value that is negative or out of
 // range fails the listen, with an [*OptionError] inside the [*net.OpError]; an
@@ -44,16 +45,30 @@ func (p *platform) listenConfig(lc *net.ListenConfig, o Options) *net.ListenConf
 	}
 	c.Control = chain(lc.Control, func(network, _ string, _ syscall.RawConn) error { return p.checkTCP(network, o) })
 	if !o.Disabled {
-		// Negative is package net's word for "leave it alone".
-		orLeave := func(d time.Duration) time.Duration {
-			if d == 0 {
-				return -1
-			}
-			return d
-		}
-		c.KeepAliveConfig = net.KeepAliveConfig{Enable: true, Idle: orLeave(o.Idle), Interval: orLeave(o.Interval), Count: int(orLeave(time.Duration(o.Count)))}
+		c.KeepAliveConfig = p.netConfig(o)
 	}
 	return &c
+}
+
+// netConfig is o, which may be out of range, in package net's words: negative is
+// "leave it alone", and the unit is the second on every system.
+func (p *platform) netConfig(o Options) net.KeepAliveConfig {
+	rows := p.current()
+	if rows[idle] != p.rows[idle] && (o.Idle != 0 || o.Interval != 0) {
+		// The control code takes both times, and package net no Interval alone.
+		o.Idle, o.Interval = cmp.Or(o.Idle, p.times.idle), cmp.Or(o.Interval, p.times.interval)
+	}
+	orLeave := func(i param) time.Duration {
+		v, r := o.get(i), rows[i]
+		switch {
+		case v <= 0 || r == nil:
+			return -1
+		case r.unit == time.Second/2: // NetBSD's, which package net takes for seconds
+			return time.Duration(r.encode(v)) * time.Second
+		}
+		return time.Duration(v)
+	}
+	return net.KeepAliveConfig{Enable: true, Idle: orLeave(idle), Interval: orLeave(interval), Count: int(orLeave(count))}
 }
 
 // inherited reports whether accepted sockets have all of o from the listener.
@@ -83,10 +98,11 @@ type Listener struct {
 
 	Options Options
 
-	// OnError, if not nil, is told what went wrong with a connection, before
-	// Accept returns it all the same: an error of [Enable], or
-	// [syscall.ENOTCONN] for a connection that is already dead. It is called
-	// in the goroutine of Accept, so it should be quick.
+	// OnError is told what went wrong with a connection, before Accept returns
+	// it all the same. Without it, Options that are out of range set nothing,
+	// and nobody knows: give it, or ask Options.Validate first. It gets an error
+	// of [Enable], or [syscall.ENOTCONN] for a connection that is already dead,
+	// and is called in the goroutine of Accept, so it should be quick.
 	OnError func(net.Conn, error)
 }
 
@@ -94,7 +110,7 @@ type Listener struct {
 // concrete type, with the Options set. It never fails because of them.
 func (l Listener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
-	if err != nil {
+	if err != nil || conn == nil {
 		return conn, err
 	}
 	err = Enable(conn, l.Options)
@@ -104,8 +120,7 @@ func (l Listener) Accept() (net.Conn, error) {
 	if err == nil {
 		err = connected(conn) // Linux sets options on dead connections, too
 	}
-	var other *notTCPError
-	if err != nil && !(errors.As(err, &other) && !isTCP(other.network)) {
+	if err != nil && !errors.Is(err, ErrNotTCP) {
 		l.OnError(conn, err)
 	}
 	return conn, nil

@@ -117,10 +117,14 @@ func TestListenConfigOfMadeUpSystems(t *testing.T) {
 		"nothing, or dangerous; off":     {nil, Options{Idle: 45 * time.Second, Disabled: true}, false, net.KeepAliveConfig{}},
 		"nothing, or dangerous; count":   {nil, Options{Count: 3}, false, net.KeepAliveConfig{Enable: true, Idle: -1, Interval: -1, Count: 3}},
 		"all but the user timeout":       {[]param{idle, interval, count}, Options{Idle: 45 * time.Second, UserTimeout: time.Minute}, false, net.KeepAliveConfig{Enable: true, Idle: 45 * time.Second, Interval: -1, Count: -1}},
+		"half-seconds":                   {nil, Options{Idle: 45 * time.Second, Interval: 1}, false, net.KeepAliveConfig{Enable: true, Idle: 90 * time.Second, Interval: time.Second, Count: -1}},
 		"all but a user timeout of none": {[]param{idle, interval, count}, Options{Idle: 45 * time.Second, UserTimeout: NoUserTimeout}, false, net.KeepAliveConfig{Enable: true, Idle: 45 * time.Second, Interval: -1, Count: -1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, k := fake(time.Second, time.Second)
+			if name == "half-seconds" { // NetBSD, whose unit package net takes for a second
+				p.rows[idle].unit, p.rows[interval].unit = time.Second/2, time.Second/2
+			}
 			p.on.inherited = c.inherited != nil
 			for _, i := range c.inherited {
 				p.rows[i].inherited = true
@@ -134,6 +138,17 @@ func TestListenConfigOfMadeUpSystems(t *testing.T) {
 			require.Error(t, p.listenConfig(nil, Options{Count: -1}).Control("tcp4", "", rawConn{}))
 		})
 	}
+	old, _ := fakeWindows(true)
+	for _, c := range []struct {
+		o    Options
+		want net.KeepAliveConfig
+	}{
+		{Options{}, net.KeepAliveConfig{Enable: true, Idle: -1, Interval: -1, Count: -1}},
+		{Options{Interval: 5 * time.Second, Count: 3}, net.KeepAliveConfig{Enable: true, Idle: 2 * time.Hour, Interval: 5 * time.Second, Count: -1}},
+		{Options{Idle: 45 * time.Second}, net.KeepAliveConfig{Enable: true, Idle: 45 * time.Second, Interval: time.Second, Count: -1}},
+	} {
+		assert.Equal(t, c.want, old.listenConfig(nil, c.o).KeepAliveConfig, "Windows before 1709")
+	}
 	lc := (&platform{name: "madeup"}).listenConfig(nil, o)
 	require.NoError(t, lc.Control("tcp4", "", rawConn{}))
 }
@@ -144,6 +159,22 @@ type limited struct{ net.Listener }
 func (l limited) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	return &embedsConn{c}, err
+}
+
+// hiding wraps connections so that nobody gets at what is inside.
+type hiding struct{ net.Listener }
+
+type hides struct {
+	hidden
+	c net.Conn
+}
+
+func (h hides) LocalAddr() net.Addr { return h.c.LocalAddr() }
+func (h hides) Close() error        { return h.c.Close() }
+
+func (l hiding) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return hides{c: c}, err
 }
 
 func TestListener(t *testing.T) {
@@ -218,6 +249,8 @@ func TestListenerErrors(t *testing.T) {
 		far, _ := accepted(t, Listener{Listener: l, Options: Options{Idle: -1}, OnError: onError}, nil)
 		require.Len(t, reports, 1)
 		assert.Same(t, far, reports[0].conn)
+		_, err = far.Write([]byte{1})
+		assert.NoError(t, err, "it is alive")
 		var oe *OptionError
 		require.ErrorAs(t, reports[0].err, &oe)
 		accepted(t, Listener{Listener: l, Options: Options{Idle: -1}}, nil) // nobody to tell
@@ -255,6 +288,16 @@ func TestListenerErrors(t *testing.T) {
 		require.Len(t, reports, 1)
 		assert.Same(t, first, reports[0].conn)
 		assert.Truef(t, notConnected(reports[0].err), "%v", reports[0].err)
+	})
+	t.Run("no way to the socket", func(t *testing.T) {
+		reports = nil
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		t.Cleanup(func() { l.Close() })
+		accepted(t, Listener{Listener: hiding{l}, OnError: onError}, nil)
+		require.Len(t, reports, 1)
+		assert.ErrorContains(t, reports[0].err, "no way to the socket inside keepalive.hides")
+		assert.NotErrorIs(t, reports[0].err, errors.ErrUnsupported)
 	})
 	t.Run("closed", func(t *testing.T) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")

@@ -42,6 +42,36 @@ var headers = map[string]numbers{
 	"aix":       {8, 0x11, 0x12, 0x13, none, second, "", 0xffff},
 }
 
+// limits are what each table says of its fields' ranges, of the integer for no
+// user timeout, and whether a listener hands the option on: the documentation in
+// doc.go, and keepalive's own sources, say the same.
+var limits = map[string][4]string{ // idle, interval, count, user timeout
+	"linux":     {"1..32767, inherited", "1..32767, inherited", "1..127, inherited", "1..math.MaxInt32, inherited"},
+	"windows":   {"1..math.MaxUint32/1000", "1..math.MaxUint32/1000", "1..255", "1..math.MaxInt32, none -1"},
+	"darwin":    {"1..math.MaxUint32/1000", "1..math.MaxUint32/1000", "1..math.MaxInt32", "1..math.MaxUint32/1000"},
+	"freebsd":   {"1..math.MaxUint32/1000", "1..math.MaxUint32/1000", "1..math.MaxInt32", "1..math.MaxUint32/1000"},
+	"netbsd":    {"1..math.MaxInt32/50", "1..math.MaxInt32/50", "1..math.MaxInt32"},
+	"openbsd":   {},
+	"dragonfly": {"1..32767", "1..32767", "1..127"},
+	"illumos":   {"1..864000", "1..60", "1..math.MaxInt32", "1..math.MaxInt32"},
+	"solaris":   {"10..864000", "10..864000", "1..math.MaxInt32", "1..math.MaxInt32"},
+	"aix":       {"1..math.MaxInt32", "1..math.MaxInt32", "1..math.MaxInt32"},
+}
+
+func limitsOf(row map[string]ast.Expr) string {
+	if row == nil {
+		return ""
+	}
+	s := text(row["min"]) + ".." + text(row["max"])
+	if row["none"] != nil {
+		s += ", none " + text(row["none"])
+	}
+	if row["inherited"] != nil {
+		s += ", inherited"
+	}
+	return s
+}
+
 func headersOf(goos, goarch string) (numbers, bool) {
 	switch goos {
 	case "android":
@@ -95,6 +125,11 @@ func TestNumbers(t *testing.T) {
 		if goos == "windows" {
 			pkg = goos
 		}
+		system := strings.NewReplacer("android", "linux", "ios", "darwin").Replace(goos)
+		for i, field := range []string{"idle", "interval", "count", "userTimeout"} {
+			assert.Equalf(t, limits[system][i], limitsOf(rows[field]), "%s: %s", target, field)
+		}
+		assert.Equalf(t, system == "linux", rows["on"]["inherited"] != nil, "%s: only Linux was measured", target)
 		theirs := src.load(t, goos, goarch, filepath.Join(sys, pkg))
 		value := func(e ast.Expr) int64 {
 			v, ok := ours.eval(e, &theirs)
@@ -245,6 +280,8 @@ func text(e ast.Expr) string {
 		return e.Value
 	case *ast.SelectorExpr:
 		return text(e.X) + "." + e.Sel.Name
+	case *ast.UnaryExpr:
+		return e.Op.String() + text(e.X)
 	case *ast.BinaryExpr:
 		return text(e.X) + e.Op.String() + text(e.Y)
 	}

@@ -71,19 +71,32 @@ type kernel interface {
 	set(fd uintptr, level, opt int, v int32) error
 	get(fd uintptr, level, opt int) (int32, error)
 	setTimes(fd uintptr, on bool, idle, interval uint32) error
-	missing(err error) bool     // does err say that there is no such option?
-	inetStream(fd uintptr) bool // a stream socket over IPv4 or IPv6?
-	peer(fd uintptr) error      // getpeername's, nil while connected
+	missing(err error) bool              // does err say that there is no such option?
+	inetStream(fd uintptr) (bool, error) // a stream socket over IPv4 or IPv6?
+	peer(fd uintptr) error               // getpeername's, nil while connected
 }
 
 // isTCP asks for an option that every TCP has. Linux answers for other sockets
 // that there is no such option. BSD may say EINVAL, but to a TCP socket that
 // was reset as well: then the kind of socket decides.
-func (p *platform) isTCP(fd uintptr) bool {
+func (p *platform) isTCP(fd uintptr) error {
 	const ipprotoTCP, tcpNoDelay = 6, 1 // on every system
 	_, err := p.kernel.get(fd, ipprotoTCP, tcpNoDelay)
-	return err == nil || !p.kernel.missing(err) && p.kernel.inetStream(fd)
+	switch {
+	case err == nil:
+		return nil
+	case p.kernel.missing(err):
+		return errNotTCP
+	}
+	stream, err := p.kernel.inetStream(fd)
+	if err == nil && !stream {
+		err = errNotTCP
+	}
+	return err
 }
+
+// errNotTCP is isTCP's answer for a socket of another kind.
+var errNotTCP = errors.New("not TCP")
 
 // isMultipath reports whether the socket is a Multipath TCP one.
 func (p *platform) isMultipath(fd uintptr) bool {

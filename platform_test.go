@@ -27,6 +27,7 @@ type fakeKernel struct {
 	timesFail error
 	gone      bool
 	kind      bool
+	kindErr   error
 	calls     []string
 }
 
@@ -46,8 +47,8 @@ func (k *fakeKernel) setTimes(_ uintptr, on bool, idle, interval uint32) error {
 	return k.timesFail
 }
 
-func (k *fakeKernel) missing(err error) bool  { return err == errMissing }
-func (k *fakeKernel) inetStream(uintptr) bool { return k.kind }
+func (k *fakeKernel) missing(err error) bool           { return err == errMissing }
+func (k *fakeKernel) inetStream(uintptr) (bool, error) { return k.kind, k.kindErr }
 func (k *fakeKernel) peer(uintptr) error {
 	if k.gone {
 		return errGone
@@ -237,6 +238,13 @@ func TestFailureInTheMiddle(t *testing.T) {
 		k.gone = true
 		require.ErrorIs(t, p.enable(full), errGone)
 	}
+	for _, opt := range []int{optIdle, optInterval, optCount, optUserTimeout} {
+		p, k := fake(time.Second, time.Second)
+		k.fails[opt] = errRefused
+		o, err := p.read(7)
+		require.ErrorIs(t, err, errRefused)
+		assert.Equal(t, Options{}, o)
+	}
 }
 
 // fakeWindows makes up one: legacy without the two options for the times.
@@ -312,21 +320,35 @@ func TestWindowsBothPaths(t *testing.T) {
 	assert.ErrorContains(t, err, "Interval 1s")
 }
 
+// TestValidateAsks: what the table allows, the kernel may still refuse.
+func TestValidateAsks(t *testing.T) {
+	t.Parallel()
+	p, k := fake(time.Second, 0)
+	require.NoError(t, p.validate(Options{Idle: time.Minute}))
+	assert.Equal(t, []string{"set 101=1", "set 102=60"}, k.calls)
+	k.fails[optIdle] = errRefused
+	require.ErrorIs(t, p.validate(Options{Idle: time.Minute}), errRefused)
+	k.fails[optIdle] = errMissing
+	require.ErrorIs(t, p.validate(Options{Idle: time.Minute}), errors.ErrUnsupported)
+}
+
 func TestIsTCP(t *testing.T) {
 	t.Parallel()
 	const noDelay = 1
 	for _, c := range []struct {
-		err  error
-		kind bool
-		want bool
+		err     error
+		kind    bool
+		kindErr error
+		want    error
 	}{
-		{nil, true, true},
-		{errMissing, true, false},      // SCTP on Linux
-		{syscall.EINVAL, false, false}, // a Unix socket on BSD
-		{syscall.EINVAL, true, true},   // a TCP socket that was reset, on Darwin
+		{nil, true, nil, nil},
+		{errMissing, true, nil, errNotTCP},          // SCTP on Linux
+		{syscall.EINVAL, false, nil, errNotTCP},     // a Unix socket on BSD
+		{syscall.EINVAL, true, nil, nil},            // a TCP socket that was reset, on Darwin
+		{errRefused, false, errRefused, errRefused}, // no descriptor at all
 	} {
 		p, k := fake(time.Second, 0)
-		k.fails[noDelay], k.kind = c.err, c.kind
+		k.fails[noDelay], k.kind, k.kindErr = c.err, c.kind, c.kindErr
 		assert.Equal(t, c.want, p.isTCP(7), c)
 	}
 }

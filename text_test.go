@@ -170,6 +170,12 @@ func FuzzText(f *testing.F) {
 	})
 }
 
+func TestTextAllocations(t *testing.T) {
+	text := []byte("idle=45s,interval=5s,count=3,user-timeout=1m")
+	var o Options
+	require.LessOrEqual(t, testing.AllocsPerRun(1000, func() { o.UnmarshalText(text) }), 2.0)
+}
+
 func BenchmarkText(b *testing.B) {
 	text := []byte("idle=45s,interval=5s,count=3,user-timeout=1m")
 	b.ReportAllocs()

@@ -91,11 +91,15 @@ suite() {
 	APT_CONFIG=$dir/apt.conf apt-get -qq update || die "cannot read the package lists of Debian $1 ($2) from $uri"
 }
 
-# summary LOG: of the output of go test -v, what failed, and how many tests were skipped, for which reasons.
+# summary LOG: of the output of go test -v, what failed, and how many tests were skipped, for which reasons. Fails when so few have passed that
+# something must be wrong with the rig.
 summary() {
+	local passed
+	passed=$(grep -c -e '--- PASS' "$1" || :)
 	grep -E '^(ok|FAIL|\*\*\*) ' "$1" || :
-	say "$(grep -c -e '--- PASS' "$1" || :) tests and subtests passed, $(grep -c -e '--- FAIL' "$1" || :) failed, $(grep -c -e '--- SKIP' "$1" || :) skipped"
+	say "$passed tests and subtests passed, $(grep -c -e '--- FAIL' "$1" || :) failed, $(grep -c -e '--- SKIP' "$1" || :) skipped"
 	{ grep -o 'cannot be had here: .*' "$1" || :; } | cut -c 1-160 | sed -E 's/[0-9.:]+:[0-9]+/ADDR/g' | sort | uniq -c | sort -rn
+	[ "$passed" -ge 200 ] || { echo "*** only $passed tests passed" && return 1; }
 }
 
 # quietly COMMAND...: runs COMMAND, a go test -v, and shows its summary, or everything when it fails.
@@ -103,6 +107,6 @@ quietly() {
 	local status=0
 	"$@" >"$tmp/quietly" 2>&1 || status=$?
 	[ "$status" = 0 ] || cat "$tmp/quietly"
-	summary "$tmp/quietly"
+	summary "$tmp/quietly" || status=1
 	return "$status"
 }

@@ -39,7 +39,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	fs.DurationVar(&c.options.Idle, "idle", c.options.Idle, "quiet `time` before the first probe; 0: the system's")
 	fs.DurationVar(&c.options.Interval, "interval", c.options.Interval, "`time` between unanswered probes; 0: the system's")
 	fs.IntVar(&c.options.Count, "count", c.options.Count, "unanswered probes until the connection is dropped; 0: the system's")
-	fs.DurationVar(&c.options.UserTimeout, "user-timeout", 0, "how long sent data may stay unacknowledged; 0: none")
+	fs.DurationVar(&c.options.UserTimeout, "user-timeout", 0, "how long sent data may stay unacknowledged; 0: the system's")
 	fs.DurationVar(&c.outage, "outage", 0, "the peer hears again after this `time`; 0: never")
 	fs.BoolVar(&c.unacked, "unacked", false, "write to the deaf peer, so that data is in flight")
 	fs.StringVar(&c.addr, "addr", "", "set and read back on a connection to a real server, `host:port`")
@@ -193,7 +193,7 @@ func (c config) deafen(w io.Writer, conn *net.TCPConn, far *testpeer.Far, o keep
 		_, err := conn.Read(make([]byte, 1)) // where a service would wait
 		died <- err
 	}()
-	tick := time.NewTicker(max(limit/20, 250*time.Millisecond))
+	tick := time.NewTicker(min(max(limit/20, 250*time.Millisecond), 5*time.Second))
 	defer tick.Stop()
 	hear := make(<-chan time.Time)
 	if c.outage > 0 {
@@ -212,8 +212,16 @@ func (c config) deafen(w io.Writer, conn *net.TCPConn, far *testpeer.Far, o keep
 			fmt.Fprintln(w)
 			if !errors.Is(err, os.ErrDeadlineExceeded) {
 				fmt.Fprintf(w, "%8s  %v\n", since(start), err)
-				if end != 0 {
-					fmt.Fprintf(w, "Promised %v, measured %s.\n", end, since(start))
+				took := time.Since(start)
+				if end == 0 {
+					return nil
+				}
+				fmt.Fprintf(w, "Promised %v, measured %.2fs.\n", end, took.Seconds())
+				if c.outage > 0 {
+					fmt.Fprintf(w, "The outage of %v was longer than that.\n", c.outage)
+				}
+				if took > end+end/8+500*time.Millisecond { // the timers' slack, and a busy machine's
+					return errors.New("that is too late")
 				}
 				return nil
 			}

@@ -45,9 +45,26 @@ func control(conn *net.TCPConn, cmd string) error {
 // keep has the socket keep n bytes of every segment addressed to it, by a classic
 // BPF program of one instruction, "return n": with none, TCP never sees the
 // segment (socket(7), SO_ATTACH_FILTER).
+//
+// Some kernels allow that to nobody but root, on TCP (seen on 6.18). Then the
+// least TTL that the socket accepts does the same: what comes over loopback has
+// 64, and is dropped below 255 (ip(7), IP_MINTTL). qemu-user lacks that one.
 func keep(fd uintptr, n uint32) error {
 	ret := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: n}
-	return unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &ret})
+	err := unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &ret})
+	if err != unix.EPERM {
+		return os.NewSyscallError("setsockopt SO_ATTACH_FILTER", err)
+	}
+	least := 0
+	if n == 0 {
+		least = 255
+	}
+	err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MINTTL, least)
+	err6 := unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT, least)
+	if err6 == nil { // an IPv6 socket
+		return nil
+	}
+	return os.NewSyscallError("setsockopt IP_MINTTL", err)
 }
 
 // sockoptsOf reads the options of the socket with these addresses, whichever

@@ -49,7 +49,11 @@ func listen(ctx context.Context, addr string, opts keepalive.Options) (net.Liste
 // around is for a listener made elsewhere: systemd, a framework, a test.
 func around(ln net.Listener, opts keepalive.Options) net.Listener {
 	// recipe: proxyprotocol-listener
-	ln = keepalive.Listener{Listener: &proxyproto.Listener{Listener: ln}, Options: opts}
+	ln = keepalive.Listener{
+		Listener: &proxyproto.Listener{Listener: ln},
+		Options:  opts,
+		OnError:  func(_ net.Conn, err error) { log.Print(err) },
+	}
 	// end recipe
 	return ln
 }
