@@ -140,7 +140,7 @@ func notTCP(conn net.Conn) error {
 	if a := conn.LocalAddr(); a != nil {
 		network = a.Network()
 	}
-	if _, ok := conn.(syscall.Conn); !ok && isTCP(network) {
+	if _, ok := conn.(syscall.Conn); !ok && tcpNetwork(network) {
 		return fmt.Errorf("keepalive: no way to the socket inside %T: it embeds no net.Conn and has no SyscallConn, nor a NetConn, Unwrap, Raw or UnderlyingConn that returns a net.Conn", conn)
 	}
 	return fmt.Errorf("keepalive: %T (%s): %w", conn, network, ErrNotTCP)

@@ -201,6 +201,11 @@ func (p *platform) keepOpen(idleTimeout time.Duration) Options {
 	return o
 }
 
+// complete reports whether o says all, as what Get gave does.
+func (o *Options) complete() bool {
+	return o.Idle > 0 && o.Interval > 0 && o.Count > 0 && o.UserTimeout > 0
+}
+
 // restorable is o without what Get may have reported of a system that has
 // defaults it takes from nobody: where the connection still has such a value,
 // it is left alone, and where it has another by now, it gets the nearest that

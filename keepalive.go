@@ -16,12 +16,12 @@ var system = &table
 // zero; with o.Disabled it sets them and turns keepalive off.
 //
 // conn is anything that leads to a TCP socket: a *net.TCPConn, a *tls.Conn, or
-// a wrapper that has a method SyscallConn, as in [syscall.Conn], or one of NetConn,
-// Unwrap, Raw and UnderlyingConn that returns a net.Conn, or that embeds a
-// net.Conn or *net.TCPConn; up to 32 deep. The descriptor is
-// neither duplicated nor made blocking, so deadlines go on working, and reads
-// and writes in progress are not disturbed. It is safe to call at any time,
-// from several goroutines, during Close too.
+// a wrapper that has a method SyscallConn, as in [syscall.Conn], or one of
+// NetConn, Unwrap, Raw and UnderlyingConn that returns a net.Conn, or that
+// embeds a net.Conn or *net.TCPConn; up to 32 deep. The descriptor is neither
+// duplicated nor made blocking, so deadlines go on working, and reads and writes
+// in progress are not disturbed. It is safe to call at any time, from several
+// goroutines, during Close too.
 //
 // The errors:
 //
@@ -53,11 +53,11 @@ var system = &table
 // FreeBSD with ECONNRESET: then the error also is [syscall.ENOTCONN].
 func Enable(conn net.Conn, o Options) error {
 	if err := system.check(o); err != nil {
-		now, gerr := Get(conn)
-		if gerr != nil && !errors.Is(gerr, errors.ErrUnsupported) {
+		if !o.complete() {
 			return err
 		}
-		if o = system.restorable(o, now); system.check(o) != nil {
+		now, gerr := Get(conn)
+		if o = system.restorable(o, now); gerr != nil || system.check(o) != nil {
 			return err
 		}
 	}
@@ -163,14 +163,14 @@ func (o Options) Control(network, address string, c syscall.RawConn) error {
 }
 
 func (p *platform) control(network string, c syscall.RawConn, o Options) error {
-	if err := p.checkTCP(network, o); err != nil || p.on == nil || !isTCP(network) {
+	if err := p.checkTCP(network, o); err != nil || p.on == nil || !tcpNetwork(network) {
 		return err
 	}
 	var applied error
 	multipath := false
 	err := c.Control(func(fd uintptr) {
 		applied = p.apply(fd, o)
-		multipath = p.isMultipath(fd)
+		multipath = errors.Is(applied, errors.ErrUnsupported) && p.isMultipath(fd)
 	})
 	if err != nil {
 		return fmt.Errorf("keepalive: %w", err)
@@ -183,10 +183,10 @@ func (p *platform) control(network string, c syscall.RawConn, o Options) error {
 
 // checkTCP is check, for TCP's networks alone.
 func (p *platform) checkTCP(network string, o Options) error {
-	if !isTCP(network) {
+	if !tcpNetwork(network) {
 		return nil
 	}
 	return p.check(o)
 }
 
-func isTCP(network string) bool { return strings.HasPrefix(network, "tcp") }
+func tcpNetwork(network string) bool { return strings.HasPrefix(network, "tcp") }

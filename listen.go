@@ -15,9 +15,10 @@ import (
 // inherit it: accepting costs no further system call, where package net makes
 // four. A Multipath TCP socket, which package net makes by default, takes no
 // user timeout, and before Linux 6.10 neither times nor count: then the
-// listener is a plain TCP one, and lc's hook is called for both sockets. On a connection whose peer really speaks
-// Multipath TCP, death is noticed about a minute late and Read fails with
-// ENOTCONN (measured, Linux 6.18); SetMultipathTCP(false) on lc rules it out.
+// listener is a plain TCP one, and lc's hook is called for both sockets. On a
+// connection whose peer really speaks Multipath TCP, death is noticed about a
+// minute late and Read fails with ENOTCONN (measured, Linux 6.18);
+// SetMultipathTCP(false) on lc rules it out.
 //
 // On other systems a listener may not have keepalive on, or accepted
 // connections may not inherit it, so package net is told to set each of them.
@@ -54,7 +55,7 @@ func (p *platform) listenConfig(lc *net.ListenConfig, o Options) *net.ListenConf
 // "leave it alone", and the unit is the second on every system.
 func (p *platform) netConfig(o Options) net.KeepAliveConfig {
 	rows := p.current()
-	if rows[idle] != p.rows[idle] && (o.Idle != 0 || o.Interval != 0) {
+	if p.times != nil && rows[count] == nil && (o.Idle != 0 || o.Interval != 0) {
 		// The control code takes both times, and package net no Interval alone.
 		o.Idle, o.Interval = cmp.Or(o.Idle, p.times.idle), cmp.Or(o.Interval, p.times.interval)
 	}

@@ -21,6 +21,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// The main thread is the main goroutine's alone. What /proc/net shows is its
+// namespace, so no test may take it into another.
+func init() { runtime.LockOSThread() }
+
 // inThread runs f in a thread of its own, which enter has put into another
 // network namespace and which ends with f. Sockets made there belong to that
 // namespace for ever.

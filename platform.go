@@ -273,12 +273,15 @@ func (p *platform) applyTimes(fd uintptr, o Options) (bool, error) {
 		return true, nil
 	case p.kernel.missing(err):
 		return false, nil // then the options' own rows say so
-	case o.Idle != 0:
-		return false, &OptionError{"Idle", o.Idle, p.explain(fd, &row{name: p.times.name}, "wsaioctl", err)}
-	case o.Interval != 0:
-		return false, &OptionError{"Interval", o.Interval, p.explain(fd, &row{name: p.times.name}, "wsaioctl", err)}
 	}
-	return false, &OptionError{"KeepAlive", !o.Disabled, p.explain(fd, &row{name: p.times.name}, "wsaioctl", err)}
+	option, value := "KeepAlive", any(!o.Disabled)
+	switch {
+	case o.Idle != 0:
+		option, value = idle.String(), o.Idle
+	case o.Interval != 0:
+		option, value = interval.String(), o.Interval
+	}
+	return false, &OptionError{option, value, p.explain(fd, &row{name: p.times.name}, "wsaioctl", err)}
 }
 
 // read returns what is in force. A user timeout that is missing is none; all
