@@ -36,13 +36,23 @@ func SystemDefaults() (Options, error) { return system.defaults() }
 // a probe.
 //
 // It is the longest Duration when o.Disabled, and zero when the system's
-// defaults are needed and cannot be known, or [Options.Validate] finds a value
-// out of range.
+// defaults are needed and cannot be known, or a value is out of range and not a
+// default.
 func (o Options) DetectionTime() time.Duration { return system.detectionTime(o) }
 
 func (p *platform) detectionTime(o Options) time.Duration {
 	if p.check(o) != nil {
-		return 0
+		// It may be the system's own, which is in force though it cannot be set.
+		if d, err := p.defaults(); err == nil {
+			for i := range userTimeout {
+				if o.get(i) == d.get(i) {
+					o.set(i, 0)
+				}
+			}
+		}
+		if p.check(o) != nil {
+			return 0
+		}
 	}
 	if o.Disabled {
 		return never

@@ -96,6 +96,10 @@ func TestDefaultsThatAreRefused(t *testing.T) {
 		assert.NoError(t, err)
 		assert.Equal(t, before, got)
 
+		before.Disabled = false
+		assert.Equal(t, 24*time.Hour+200*40000*time.Second, before.DetectionTime())
+		before.Disabled = true
+
 		assert.NoError(t, Enable(conn, Options{Idle: 45 * time.Second, Count: 3}))
 		assert.NoError(t, Enable(conn, before))
 		got, err = Get(conn)

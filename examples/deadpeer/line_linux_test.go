@@ -1,0 +1,34 @@
+package main
+
+import (
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestTimeline: the silence grows from line to line, and the probes count up.
+func TestTimeline(t *testing.T) {
+	t.Parallel()
+	var out, errOut strings.Builder
+	require.Zero(t, run(strings.Fields("-idle 1s -interval 1s -count 2"), &out, &errOut), errOut.String())
+	lines := regexp.MustCompile(`(?m)^ +\d+\.\d\ds +(\d+\.\d\d)s ago +(\d+) +0$`).FindAllStringSubmatch(out.String(), -1)
+	if len(lines) == 0 {
+		t.Skip("cannot be had here: no TCP_INFO") // qemu-user
+	}
+	heard, probes := 0.0, 0
+	for _, l := range lines {
+		h, err := strconv.ParseFloat(l[1], 64)
+		require.NoError(t, err)
+		p, err := strconv.Atoi(l[2])
+		require.NoError(t, err)
+		assert.GreaterOrEqual(t, h, heard, out.String())
+		assert.GreaterOrEqual(t, p, probes, out.String())
+		heard, probes = h, p
+	}
+	assert.Greater(t, heard, 2.0)
+	assert.Equal(t, 2, probes)
+}
