@@ -10,13 +10,12 @@ import (
 // TCP connections have o from the start. Package net's own keepalive is off in
 // the copy, or it would overwrite o with 15 s, 15 s and 9.
 //
-// A Control or ControlContext hook of d's is called first. The copy works through
-// its own hooks, so Dialer comes last: setting them on the copy takes o away
-// again. A value that is
-// negative or out of range fails the dial, with an [*OptionError] inside the
-// [*net.OpError]; an option that this system lacks is left out, and networks
-// other than TCP are dialed as ever. To know what is lacking, ask
-// [Options.Validate].
+// A Control or ControlContext hook of d's is called first. The copy works
+// through its own hooks, so Dialer comes last: setting them on the copy takes o
+// away again. A value that is negative or out of range fails the dial, with an
+// [*OptionError] inside the [*net.OpError]; an option that this system lacks is
+// left out, and networks other than TCP are dialed as ever. To know what is
+// lacking, ask [Options.Validate].
 //
 // Package net dials Multipath TCP when SetMultipathTCP asks for it. Where Linux
 // then lacks an option, the user timeout always and times and count before

@@ -3,10 +3,12 @@ package keepalive_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/go-keepalive/keepalive"
@@ -68,6 +70,33 @@ func ExampleOptions_Validate() {
 		fmt.Println(oe.Option, oe.Value)
 	}
 	// Output: Idle -1m0s
+}
+
+func ExampleDetectWithin() {
+	o := keepalive.DetectWithin(time.Minute)
+	if err := o.Validate(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		log.Fatal(err)
+	}
+	fmt.Println(o)
+	fmt.Println("a dead peer is noticed after", o.DetectionTime())
+}
+
+func ExampleKeepOpen() {
+	natGateway := keepalive.KeepOpen(350 * time.Second)
+	dialer := keepalive.Dialer(nil, natGateway)
+	_ = dialer
+}
+
+func ExampleOptions_UnmarshalText() {
+	o := keepalive.DetectWithin(time.Minute) // unless told otherwise
+	flag.TextVar(&o, "keepalive", o, "keepalive `settings`, such as idle=45s,interval=5s,count=3, or off")
+	flag.Parse()
+
+	if env, ok := os.LookupEnv("KEEPALIVE"); ok {
+		if err := o.UnmarshalText([]byte(env)); err != nil {
+			log.Fatal(err)
+		}
+	}
 }
 
 func ExampleDialer() {

@@ -17,7 +17,8 @@ const never = time.Duration(math.MaxInt64)
 //
 // A system may have defaults that it takes from nobody: Linux's sysctls may say
 // 24 h, while its limit is 9 h 6 m 7 s. They are reported as they are, and
-// [Enable] leaves a connection alone that has them.
+// [Enable] leaves a connection alone that has them; for all others who are given
+// them they are out of range.
 //
 // The error is [errors.ErrUnsupported] where there are none, or they cannot be
 // read; another one where no socket can be had.
@@ -30,10 +31,12 @@ func SystemDefaults() (Options, error) { return system.defaults() }
 //
 // It is Idle + Interval·Count, but on Linux with a user timeout, which replaces
 // the count (see [Options]), and on illumos, where Interval·Count is eight
-// minutes until both are set. The kernel's timers may be late by up to an eighth
-// (Linux, kernel/time/timer.c), and were by up to 3 % in tests. So a peer may be
-// reported one interval earlier when the user timeout is just above the time of
-// a probe.
+// minutes until both are set.
+//
+// The kernel's timers come after that, late by up to an eighth (Linux,
+// kernel/time/timer.c; up to 7 % were seen). And since a probe is late, the user
+// timeout may be over at one before which it lies by a hair: then the peer is
+// reported one interval earlier.
 //
 // It is the longest Duration when o.Disabled, and zero when the system's
 // defaults are needed and cannot be known, or a value is out of range and not a
@@ -120,41 +123,48 @@ func (*times) row() *row {
 }
 
 // DetectWithin returns settings with which this system notices a dead peer
-// within d, whether the connection is idle or has data in flight: three probes
-// a sixth of d apart, or fewer where d has no room, and a user timeout in step
-// with them. A single lost probe kills nothing, if d allows two.
+// within d of its last sign of life, or of the first write that it does not
+// acknowledge, if that is later. From d·8/9, because timers may be late by an
+// eighth, they make three probes a sixth apart, rounded down, and a user timeout
+// in step with them: a single lost probe kills nothing.
 //
-// Where the unit is the second, as on Linux, the shortest d is 2 s, and 3 s with
-// a second probe; on Solaris it is 20 s. For a shorter d the shortest settings
-// are returned: [Options.DetectionTime] tells what they keep. For d ≤ 0
-// [Options.Validate] finds them out of range. On systems that lack options, the
-// settings do what can be done there, and DetectionTime tells how much that is;
-// without a user timeout nothing bounds data in flight.
+// Where the unit is the second, as on Linux, the shortest d is 2 s, with a single
+// probe, and below 4 s there is no room for late timers. On Solaris the shortest
+// is 20 s. For a shorter d the shortest settings are returned:
+// [Options.DetectionTime] tells what they keep. For d ≤ 0 [Options.Validate]
+// finds them out of range. On systems that lack options, the settings do what
+// can be done there, and DetectionTime tells how much that is; without a user
+// timeout nothing bounds data in flight.
 //
-// On Linux the user timeout counts from the first retransmission, so that with
-// data in flight the round-trip time, and at least 0.2 s, is added
-// (net/ipv4/tcp_timer.c).
+// The user timeout has its price: a peer that lives, but reads nothing for so
+// long that its receive window stays closed for d, is dropped. And Linux counts
+// it from the first retransmission: with data in flight two retransmission
+// timeouts are added, 2·(RTT + 0.2 s) (measured, Linux 6.18), so with long round
+// trips d should be well above that.
 func DetectWithin(d time.Duration) Options { return system.detectWithin(d) }
 
 func (p *platform) detectWithin(d time.Duration) Options {
 	if d <= 0 {
 		return Options{Idle: -1}
 	}
-	probes, sixth := int64(3), d/6
 	rows := p.current()
+	// The time that there is; but two probes come before late timers.
+	whole := max(d-d/9, min(d, rows[idle].floor(0)+2*rows[interval].floor(0)))
+	probes, apart := int64(3), whole/6
 	if rows[count] == nil && rows[idle] != nil { // Windows's is fixed
-		probes, sixth = 10, d/20
+		probes, apart = 10, whole/20
 	}
-	o := Options{Interval: rows[interval].floor(sixth)}
+	o := Options{Interval: rows[interval].floor(apart)}
 	if rows[count] != nil {
-		probes = min(probes, max(1, int64((d-rows[idle].floor(0))/o.Interval)))
+		probes = min(probes, max(1, int64((whole-rows[idle].floor(0))/o.Interval)))
 		o.Count = int(probes)
 	}
-	o.Idle = rows[idle].floor(d - time.Duration(probes)*o.Interval)
+	o.Idle = rows[idle].floor(whole - time.Duration(probes)*o.Interval)
 	if r := rows[userTimeout]; r != nil {
-		// A little less, for what is added; but more than when the last probe
-		// is sent, late as it may be, so that the count stays the same.
-		whole := o.Idle + time.Duration(probes)*o.Interval
+		// A little less than the whole, for what is added; but more than when
+		// the last probe is sent, so that it has no say when the timers are not
+		// very late, and even then it takes two lost probes.
+		whole = o.Idle + time.Duration(probes)*o.Interval
 		o.UserTimeout = min(whole-min(time.Second/2, o.Interval/2), time.Duration(r.max)*r.unit)
 	}
 	return o
@@ -170,16 +180,18 @@ func (r *row) floor(d time.Duration) time.Duration {
 }
 
 // KeepOpen returns settings with which a NAT, firewall or load balancer that
-// forgets connections after idleTimeout never forgets this one, even when a
-// probe is lost, at the least traffic: the first probe as late as may be, and a
-// second one soon after if it is not answered. Count and UserTimeout are left
-// alone.
+// forgets connections after idleTimeout never forgets the connection, even when
+// a probe is lost, at little traffic: eight ninths of idleTimeout, since timers
+// may be late by an eighth, are nine tenths for the first probe and a tenth for
+// a second one, if the first is not answered. A third unanswered one ends the
+// connection.
 //
-// Idle + Interval is no more than eight ninths of idleTimeout, since timers may
-// be late by an eighth. Where the unit is the second, the shortest idleTimeout
-// that can be kept open is 3 s; for a shorter one the shortest settings are
-// returned, and for idleTimeout ≤ 0 settings that [Options.Validate] finds out
-// of range.
+// UserTimeout is left alone. If there is one, it must be longer than
+// Idle + Interval, or on Linux a lost probe may kill.
+//
+// Where the unit is the second, the shortest idleTimeout that can be kept open
+// is 3 s; for a shorter one the shortest settings are returned, and for
+// idleTimeout ≤ 0 settings that [Options.Validate] finds out of range.
 //
 // Some timeouts, as they are unless changed, and what it costs to keep a million
 // idle connections open, both directions together, with probes and answers of
@@ -208,12 +220,15 @@ func (p *platform) keepOpen(idleTimeout time.Duration) Options {
 	whole := idleTimeout - idleTimeout/9 // cannot overflow
 	o := Options{Interval: rows[interval].floor(whole / 10)}
 	o.Idle = rows[idle].floor(whole - o.Interval)
+	if rows[count] != nil {
+		o.Count = 3
+	}
 	return o
 }
 
 // complete reports whether o says all, as what Get gave does.
 func (o *Options) complete() bool {
-	return o.Idle > 0 && o.Interval > 0 && o.Count > 0 && o.UserTimeout > 0
+	return o.Idle > 0 && o.Interval > 0 && o.Count > 0 && (o.UserTimeout > 0 || system.rows[userTimeout] == nil)
 }
 
 // restorable is o without what Get may have reported of a system that has

@@ -29,7 +29,11 @@ func TestDetectWithin(t *testing.T) {
 	for _, d := range []time.Duration{2 * time.Second, 3 * time.Second, 5 * time.Second, 8 * time.Second} {
 		o := DetectWithin(d)
 		require.NoError(t, o.Validate())
-		require.Equal(t, d, o.DetectionTime())
+		require.LessOrEqual(t, o.DetectionTime(), d)
+		require.GreaterOrEqual(t, o.DetectionTime(), d*3/4)
+		if d >= 3*time.Second {
+			require.Greater(t, o.Count, 1)
+		}
 		for _, unacked := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%v,unacked=%v", d, unacked), func(t *testing.T) {
 				t.Parallel()
@@ -47,6 +51,9 @@ func TestDetectWithin(t *testing.T) {
 				took := time.Since(start)
 				require.Truef(t, dead(err), "%v", err)
 				t.Logf("within %v: noticed after %v", d, took.Round(time.Millisecond))
+				if d >= 4*time.Second {
+					assert.LessOrEqual(t, took, d, "late timers have their room")
+				}
 				assert.LessOrEqual(t, took, d+d/20+500*time.Millisecond)
 				assert.Greater(t, took, d/2)
 			})
@@ -104,6 +111,8 @@ func TestDetectionTimeOfMadeUpSystems(t *testing.T) {
 	const s = time.Second
 	linux, _ := fakeDefaults(s)
 	linux.userTimeoutRules = true
+	coarse, _ := fakeDefaults(s)
+	coarse.userTimeoutRules, coarse.rows[userTimeout].unit = true, s
 	plain, _ := fakeDefaults(s)
 	illumos, k := fakeDefaults(s)
 	illumos.abort = 8 * time.Minute
@@ -129,6 +138,9 @@ func TestDetectionTimeOfMadeUpSystems(t *testing.T) {
 		{linux, Options{Idle: 2 * s, Interval: s, Count: 3, UserTimeout: 10 * s}, 10 * s},
 		{linux, Options{Idle: 2 * s, Interval: 5 * s, Count: 3, UserTimeout: 4 * s}, 7 * s},
 		{linux, Options{Idle: 2 * s, Interval: 5 * s, Count: 3, UserTimeout: 7*s + 1}, 12 * s}, // 7.001 s
+		{coarse, Options{Idle: 2 * s, Interval: 5 * s, Count: 3, UserTimeout: 6500 * time.Millisecond}, 7 * s},
+		{coarse, Options{Idle: 2 * s, Interval: 5 * s, Count: 3, UserTimeout: 7500 * time.Millisecond}, 12 * s},
+		{coarse, Options{Idle: 2 * s, Interval: 4500 * time.Millisecond, Count: 3, UserTimeout: 6900 * time.Millisecond}, 7 * s},
 		{linux, Options{Idle: 2 * s, Interval: s, Count: 3, UserTimeout: NoUserTimeout}, 5 * s},
 		{linux, Options{Disabled: true}, never},
 		{linux, Options{Idle: -1}, 0},
@@ -184,6 +196,14 @@ func TestGoalsOfMadeUpSystems(t *testing.T) {
 			}
 			if d >= c.least*2 && o.Count != 0 {
 				assert.Greater(t, o.Count, 1, "%s: %v: %s", name, d, o)
+				assert.LessOrEqual(t, c.p.detectionTime(o), d-d/9, "%s: %v: %s", name, d, o)
+				if c.p.userTimeoutRules && d <= time.Hour { // never at a single lost probe, however late
+					assert.Greater(t, o.UserTimeout, (o.Idle+o.Interval)/8*9, "%s: %v: %s", name, d, o)
+				}
+			}
+			if o.UserTimeout != 0 && o.UserTimeout < time.Duration(math.MaxInt32)*time.Millisecond {
+				assert.Greater(t, o.UserTimeout, c.p.detectionTime(o)-o.Interval, "in step: %s: %v: %s", name, d, o)
+				assert.LessOrEqual(t, o.UserTimeout, c.p.detectionTime(o))
 			}
 			assert.Equal(t, c.p.rows[userTimeout] == nil, o.UserTimeout == 0)
 
@@ -192,7 +212,7 @@ func TestGoalsOfMadeUpSystems(t *testing.T) {
 			if d >= c.leastKeepOpen {
 				assert.LessOrEqual(t, o.Idle+o.Interval, d-d/9, "%s: %v: %s", name, d, o)
 			}
-			assert.Zero(t, o.Count)
+			assert.Equal(t, name != "legacy", o.Count == 3)
 			assert.Zero(t, o.UserTimeout)
 		}
 		for _, d := range []time.Duration{0, -1, math.MinInt64} {
@@ -201,8 +221,8 @@ func TestGoalsOfMadeUpSystems(t *testing.T) {
 			assert.Zero(t, c.p.detectionTime(c.p.detectWithin(d)))
 		}
 	}
-	assert.Equal(t, Options{Idle: 15 * s, Interval: 5 * s, Count: 3, UserTimeout: 29500 * time.Millisecond}, linux.detectWithin(30*s))
-	assert.Equal(t, Options{Idle: 280 * s, Interval: 31 * s}, linux.keepOpen(350*s))
+	assert.Equal(t, Options{Idle: 14 * s, Interval: 4 * s, Count: 3, UserTimeout: 25500 * time.Millisecond}, linux.detectWithin(30*s))
+	assert.Equal(t, Options{Idle: 280 * s, Interval: 31 * s, Count: 3}, linux.keepOpen(350*s))
 
 	openbsd, _ := fake(0, 0)
 	assert.NotPanics(t, func() { openbsd.detectWithin(s); openbsd.keepOpen(s) })

@@ -106,7 +106,8 @@ func Disable(conn net.Conn) error { return Enable(conn, Options{Disabled: true})
 //
 // Of a value that the system has by its own default but takes from nobody, see
 // [SystemDefaults], Enable sets the nearest that it takes, unless the connection
-// still has it.
+// still has it. A default of zero, which a sysctl may hold, too, cannot be
+// restored at all.
 //
 // The error is [errors.ErrUnsupported] when a time or the count cannot be read
 // on this system: nowhere on OpenBSD, nor on Windows before 10 version 1709.

@@ -15,8 +15,7 @@ import (
 // 2 s where the unit is the second.
 //
 // A dead peer on an idle connection is noticed after Idle + Interval·Count, and
-// a little more: the kernel's timers are late, by up to 3 % in tests on Linux
-// and by an eighth at most. On Linux a user timeout replaces the count: see
+// a little more: the kernel's timers are late, on Linux by up to an eighth. There a user timeout replaces the count: see
 // UserTimeout.
 type Options struct {
 	// Idle is how long nothing must have arrived before the first probe is
@@ -49,8 +48,8 @@ type Options struct {
 	// earlier when UserTimeout lies within the timers' lateness above that. A
 	// value below Idle+Interval kills after a single lost probe, one above
 	// Idle + Interval·Count delays the detection. With data in flight the time
-	// counts from the first retransmission, so 0.2 s or more is added (0.4 s
-	// over loopback, measured on Linux 6.18). A closed receive window counts
+	// counts from the first retransmission, so two retransmission timeouts are
+	// added: 2·(RTT + 0.2 s), measured on Linux 6.18. A closed receive window counts
 	// too, so a peer that reads nothing for that long is dropped although it
 	// lives.
 	UserTimeout time.Duration

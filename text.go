@@ -3,30 +3,42 @@ package keepalive
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // String returns o in the form that [Options.UnmarshalText] reads, with the
-// fields that are not zero.
+// fields that are not zero; "on" when all are. It shows values, too, that cannot
+// be read back, because they are negative.
 func (o Options) String() string { return string(o.appendText(nil)) }
 
-// AppendText appends String's form to b. It fails when a field is negative.
+// AppendText appends String's form to b. It fails for what UnmarshalText would
+// not read: a field that is negative, or a time as long as [NoUserTimeout].
 func (o Options) AppendText(b []byte) ([]byte, error) {
 	for i := range numParams {
-		if v := o.get(i); v < 0 {
-			return b, &OptionError{Option: i.String(), Value: i.value(v), Err: errors.New("is negative")}
+		v, why := o.get(i), ""
+		switch {
+		case v < 0:
+			why = "is negative"
+		case i < count && v == int64(NoUserTimeout):
+			why = "is too long"
+		default:
+			continue
 		}
+		return b, &OptionError{Option: i.String(), Value: i.value(v), Err: errors.New(why)}
 	}
 	return o.appendText(b), nil
 }
 
 // MarshalText returns String's form, for [flag.TextVar], JSON, YAML and the
-// environment. It fails when a field is negative.
+// environment. It fails as AppendText does.
 func (o Options) MarshalText() ([]byte, error) { return o.AppendText(nil) }
 
 func (o Options) appendText(b []byte) []byte {
+	start := len(b)
 	switch {
 	case o.Disabled:
 		b = append(b, "off"...)
@@ -38,7 +50,7 @@ func (o Options) appendText(b []byte) []byte {
 		if v == 0 {
 			continue
 		}
-		if len(b) > 0 {
+		if len(b) > start {
 			b = append(b, ',')
 		}
 		b = append(b, keys[i]...)
@@ -80,15 +92,17 @@ func short(d time.Duration) string {
 //     Durations have a unit, as in [time.ParseDuration]; "user-timeout=off" is
 //     [NoUserTimeout]. "off,idle=45s" sets the time and leaves keepalive off.
 //   - nginx's so_keepalive: "45s:5s:3", idle, interval and count, any of which
-//     may be empty: "30m::10".
+//     may be empty: "30m::10". It stands alone. Times have a unit, which nginx
+//     lets out for seconds, and its days are not read.
 //   - libpq's names, in libpq's units: "keepalives=1", "keepalives_idle=45",
 //     "keepalives_interval=5" and "keepalives_count=3" in seconds,
 //     "tcp_user_timeout=60000" in milliseconds. Zero is the system's default
-//     there, and here it leaves the setting alone. Spaces may stand between
-//     them, instead of commas.
+//     there, and here it leaves the setting alone.
 //
-// Whether this system takes the values is for [Options.Validate] to say, so
-// that a text means the same everywhere.
+// Between parts stands a comma, or white space, as between libpq's. In YAML,
+// quote "on" and "off": some readers make them booleans. Whether this system
+// takes the values is for [Options.Validate] to say, so that a text means the
+// same everywhere.
 func (o *Options) UnmarshalText(text []byte) error {
 	parsed, err := parse(string(text))
 	if err != nil {
@@ -100,8 +114,11 @@ func (o *Options) UnmarshalText(text []byte) error {
 
 const allowed = `want "on", "off", "idle=45s,interval=5s,count=3,user-timeout=1m" or a part of it, or "45s:5s:3"`
 
+const space = " \t\r\n"
+
 func parse(text string) (Options, error) {
-	if strings.TrimSpace(text) == "" {
+	text = strings.Trim(text, space)
+	if text == "" {
 		return Options{}, errors.New("empty setting: " + allowed)
 	}
 	if !strings.Contains(text, "=") && strings.Contains(text, ":") {
@@ -112,17 +129,14 @@ func parse(text string) (Options, error) {
 	rest, more := text, true
 	for more {
 		var part string
-		if i := strings.IndexAny(rest, ", \t\n"); i < 0 {
+		if i := strings.IndexAny(rest, ","+space); i < 0 {
 			part, more = rest, false
 		} else {
 			part = rest[:i]
 			comma := rest[i] == ','
-			rest = strings.TrimLeft(rest[i+1:], " \t\n")
-			if !comma {
-				more = rest != ""
-				if strings.HasPrefix(rest, ",") { // spaces before a comma
-					rest = strings.TrimLeft(rest[1:], " \t\n")
-				}
+			rest = strings.TrimLeft(rest[i+1:], space)
+			if !comma && strings.HasPrefix(rest, ",") { // space before a comma
+				rest = strings.TrimLeft(rest[1:], space)
 			}
 		}
 		which, v, err := parsePart(part)
@@ -153,6 +167,11 @@ func parsePart(part string) (which param, v int64, err error) {
 			return numParams, 0, nil
 		case "":
 			return 0, 0, errors.New("a part is empty: " + allowed)
+		}
+		if strings.Contains(key, ":") {
+			return 0, 0, fmt.Errorf("%s: idle:interval:count stands alone", quote(part))
+		}
+		switch key {
 		case keys[idle], keys[interval], keys[count], keys[userTimeout]:
 			return 0, 0, fmt.Errorf("%s: has no value: want %s=VALUE", quote(part), key)
 		}
@@ -182,7 +201,7 @@ func parsePart(part string) (which param, v int64, err error) {
 		}
 		return numParams, int64(value[0] - '0'), nil
 	default:
-		return 0, 0, fmt.Errorf("%s: unknown key: want idle, interval, count or user-timeout", quote(part))
+		return 0, 0, fmt.Errorf("%s: unknown key: want idle, interval, count or user-timeout, or libpq's keepalives, keepalives_idle, keepalives_interval, keepalives_count or tcp_user_timeout", quote(part))
 	}
 	return which, v, err
 }
@@ -193,26 +212,28 @@ func duration(part, value string, which param) (param, int64, error) {
 	case err != nil && isDigits(value):
 		return 0, 0, fmt.Errorf("%s: the time has no unit: want %ss, or another unit", quote(part), value[:min(len(value), 20)])
 	case err != nil:
-		return 0, 0, fmt.Errorf("%s: want a time such as 45s, 1m30s or 500ms", quote(part))
+		return 0, 0, fmt.Errorf("%s: want a time such as 45s, 1m30s or 500ms, no more than 290 years", quote(part))
 	case d < 0:
 		return 0, 0, fmt.Errorf("%s: is negative: zero leaves the setting alone", quote(part))
 	case d == NoUserTimeout:
 		return 0, 0, fmt.Errorf("%s: is too long", quote(part))
+	case d == 0 && strings.ContainsAny(value, "123456789"):
+		return 0, 0, fmt.Errorf("%s: is less than a nanosecond", quote(part))
 	}
 	return which, int64(d), nil
 }
 
 func integer(part, value string, which param, unit time.Duration) (param, int64, error) {
-	n, err := strconv.Atoi(value)
+	n, err := strconv.ParseInt(value, 10, 64)
 	switch {
 	case err != nil && !errors.Is(err, strconv.ErrRange):
 		return 0, 0, fmt.Errorf("%s: want a whole number", quote(part))
 	case strings.HasPrefix(value, "-"):
 		return 0, 0, fmt.Errorf("%s: is negative: zero leaves the setting alone", quote(part))
-	case err != nil, unit != number && int64(n) > int64(NoUserTimeout-1)/int64(unit):
+	case err != nil, unit == number && n > math.MaxInt, unit != number && n > int64(NoUserTimeout-1)/int64(unit):
 		return 0, 0, fmt.Errorf("%s: is too large", quote(part))
 	}
-	return which, int64(n) * int64(unit), nil
+	return which, n * int64(unit), nil
 }
 
 // parseNginx reads idle:interval:count.
@@ -250,9 +271,12 @@ func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") =
 
 // quote shows the part of a text that is wrong, or the beginning of it.
 func quote(s string) string {
-	const most = 40
+	most := 40
 	if len(s) <= most {
 		return strconv.Quote(s)
+	}
+	for most > 36 && !utf8.RuneStart(s[most]) {
+		most--
 	}
 	return strconv.Quote(s[:most]) + "…"
 }

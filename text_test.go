@@ -40,6 +40,10 @@ func TestText(t *testing.T) {
 		{"keepalives_idle=45,keepalives_interval=5,keepalives_count=3,tcp_user_timeout=60000", full, "idle=45s,interval=5s,count=3,user-timeout=1m"},
 		{"keepalives=1 keepalives_idle=45 tcp_user_timeout=0", Options{Idle: 45 * s}, "idle=45s"},
 		{"keepalives=0", Options{Disabled: true}, "off"},
+		{" on\r\n", Options{}, "on"},
+		{"45s:5s:3\n", Options{Idle: 45 * s, Interval: 5 * s, Count: 3}, "idle=45s,interval=5s,count=3"},
+		{"idle=45s\tinterval=5s\ncount=3", Options{Idle: 45 * s, Interval: 5 * s, Count: 3}, "idle=45s,interval=5s,count=3"},
+		{"tcp_user_timeout=2592000000", Options{UserTimeout: 720 * time.Hour}, "user-timeout=720h"},
 		{"keepalives_idle=45 interval=5s", Options{Idle: 45 * s, Interval: 5 * s}, "idle=45s,interval=5s"},
 	} {
 		var o Options
@@ -88,6 +92,12 @@ func TestTextErrors(t *testing.T) {
 		"user-timeout=2562047h47m16.854775807s": "is too long",
 		"45s:5s":                                "want two colons",
 		"45s:5s:3:1":                            "want two colons",
+		"45s:5s:3,user-timeout=1m":              `"45s:5s:3": idle:interval:count stands alone`,
+		"keepalive_idle=45":                     `"keepalive_idle=45": unknown key: want idle, interval, count or user-timeout, or libpq's keepalives,`,
+		"keepalive_count=3":                     "unknown key",
+		"idle=0.4ns":                            "less than a nanosecond",
+		"idle=9999999999h":                      "no more than 290 years",
+		strings.Repeat("é", 50):                 `"` + strings.Repeat("é", 20) + `"…: unknown word`,
 		"::":                                    "says nothing",
 		"45:5s:3":                               `"45": the time has no unit: want 45s`,
 		"45s:5s:x":                              `"x": want a whole number`,
@@ -108,7 +118,7 @@ func TestTextErrors(t *testing.T) {
 		assert.NotContains(t, err.Error(), "\n")
 		assert.Equal(t, before, o, "unchanged")
 	}
-	for _, o := range []Options{{Idle: -1}, {Count: -1}} {
+	for _, o := range []Options{{Idle: -1}, {Interval: -1}, {Count: -1}, {UserTimeout: -1}, {Idle: NoUserTimeout}, {Interval: NoUserTimeout}} {
 		_, err := o.MarshalText()
 		var oe *OptionError
 		require.ErrorAs(t, err, &oe)
@@ -131,7 +141,10 @@ func TestTextInUse(t *testing.T) {
 	require.ErrorContains(t, fs.Parse([]string{"-keepalive", "maybe"}), `"maybe": unknown word`)
 
 	type config struct{ Keepalive Options }
-	b, err := json.Marshal(config{want})
+	b, err := want.AppendText([]byte("keepalive="))
+	require.NoError(t, err)
+	assert.Equal(t, "keepalive=idle=45s,count=3", string(b))
+	b, err = json.Marshal(config{want})
 	require.NoError(t, err)
 	assert.JSONEq(t, `{"Keepalive":"idle=45s,count=3"}`, string(b))
 	var c config
@@ -154,7 +167,7 @@ func FuzzText(f *testing.F) {
 			o = Options{time.Duration(idle), time.Duration(interval), count, time.Duration(userTimeout), disabled}
 		}
 		b, err := o.MarshalText()
-		if (err == nil) != (o.Idle >= 0 && o.Interval >= 0 && o.Count >= 0 && o.UserTimeout >= 0) {
+		if (err == nil) != (o.Idle >= 0 && o.Interval >= 0 && o.Count >= 0 && o.UserTimeout >= 0 && o.Idle != NoUserTimeout && o.Interval != NoUserTimeout) {
 			t.Fatalf("%#v: %v", o, err)
 		}
 		if err != nil {
@@ -162,9 +175,6 @@ func FuzzText(f *testing.F) {
 		}
 		var back Options
 		if err := back.UnmarshalText(b); err != nil || back != o {
-			if o.Idle == NoUserTimeout || o.Interval == NoUserTimeout { // no system takes them
-				return
-			}
 			t.Fatalf("%#v: %s: %#v, %v", o, b, back, err)
 		}
 	})

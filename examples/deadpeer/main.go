@@ -144,7 +144,7 @@ func promise(o keepalive.Options, unacked bool) (time.Duration, string) {
 	end := o.DetectionTime()
 	switch {
 	case unacked && user:
-		return o.UserTimeout, "the user timeout, since data is in flight"
+		return o.UserTimeout, "the user timeout, since data is in flight; and two retransmission timeouts, about 0.4s here"
 	case unacked:
 		return 0, "Linux sends no probes while data is in flight, and retransmits for some 15 minutes"
 	case o.Disabled:
@@ -174,6 +174,9 @@ func (c config) deafen(w io.Writer, conn *net.TCPConn, far *testpeer.Far, o keep
 		limit = 10 * time.Second
 	} else {
 		fmt.Fprintf(w, "\nPromise: a dead peer is noticed after %v (%s).\n", end, why)
+		if end > 10*time.Minute {
+			fmt.Fprintln(w, "That is long; -idle, -interval and -count make it shorter.")
+		}
 	}
 	if c.outage > 0 { // see what became of it
 		limit = max(limit, c.outage+2*time.Second)

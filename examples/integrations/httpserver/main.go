@@ -28,7 +28,7 @@ var opts = keepalive.Options{
 func main() {
 	addr := flag.String("addr", "localhost:8080", "`host:port` to listen on")
 	hook := flag.Bool("conncontext", false, "set keepalive in ConnContext instead of on the listener")
-	flag.TextVar(&opts, "keepalive", opts, "keepalive `settings`, such as idle=45s,interval=5s,count=3 or off")
+	flag.TextVar(&opts, "keepalive", opts, "keepalive `settings`, all of them, such as idle=45s,interval=5s,count=3,user-timeout=1m, or off")
 	flag.Parse()
 
 	srv := &http.Server{Addr: *addr, Handler: http.HandlerFunc(show), ConnContext: remember}

@@ -28,7 +28,7 @@ var opts = keepalive.Options{
 }
 
 func main() {
-	flag.TextVar(&opts, "keepalive", opts, "keepalive `settings`, such as idle=45s,interval=5s,count=3 or off")
+	flag.TextVar(&opts, "keepalive", opts, "keepalive `settings`, all of them, such as idle=45s,interval=5s,count=3,user-timeout=1m, or off")
 	flag.Parse()
 	if flag.NArg() != 1 {
 		log.Fatal("usage: redis [-keepalive SETTINGS] HOST:PORT")
