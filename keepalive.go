@@ -110,7 +110,7 @@ func Disable(conn net.Conn) error { return Enable(conn, Options{Disabled: true})
 // restored at all.
 //
 // The error is [errors.ErrUnsupported] when a time or the count cannot be read
-// on this system: nowhere on OpenBSD, nor on Windows before 10 version 1709.
+// on this system, as on OpenBSD and on Windows before 10 version 1709.
 // The Options hold the rest, and zero for what is not known. Other errors are
 // those of Enable.
 func Get(conn net.Conn) (Options, error) {

@@ -10,8 +10,8 @@ import (
 //
 // A zero field leaves the socket's current setting alone, so Options{} means
 // "on, with the timing it has". A negative field is an error, and so is one
-// outside the range that the system takes; both are found before any system
-// call. Durations are rounded up to the system's unit, never down: 1.5 s is
+// outside the range that the system takes; both are found before anything is
+// set. Durations are rounded up to the system's unit, never down: 1.5 s is
 // 2 s where the unit is the second.
 //
 // A dead peer on an idle connection is noticed after Idle + Interval·Count, and
@@ -49,9 +49,9 @@ type Options struct {
 	// value below Idle+Interval kills after a single lost probe, one above
 	// Idle + Interval·Count delays the detection. With data in flight the time
 	// counts from the first retransmission, so two retransmission timeouts are
-	// added: 2·(RTT + 0.2 s), measured on Linux 6.18. A closed receive window counts
-	// too, so a peer that reads nothing for that long is dropped although it
-	// lives.
+	// added: 2·(RTT + 0.2 s), measured on Linux 6.18. A closed receive window
+	// counts too, so a peer that reads nothing for that long is dropped although
+	// it lives.
 	UserTimeout time.Duration
 
 	// Disabled turns keepalive off. The times above are set all the same and
