@@ -46,6 +46,21 @@ func inThread(t *testing.T, enter func() error, f func()) {
 	}
 }
 
+// loopbackUp is ip link set lo up, in the thread's namespace.
+func loopbackUp() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
+}
+
 // command runs a program, and skips the test where it is not installed.
 func command(t *testing.T, stdin string, name string, args ...string) string {
 	t.Helper()
@@ -72,8 +87,7 @@ func TestDefaultsThatAreRefused(t *testing.T) {
 				return
 			}
 		}
-		lo, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput()
-		if !assert.NoError(t, err, string(lo)) {
+		if !assert.NoError(t, loopbackUp()) {
 			return
 		}
 		want := Options{Idle: 24 * time.Hour, Interval: 40000 * time.Second, Count: 200, UserTimeout: NoUserTimeout, Disabled: true}
