@@ -127,8 +127,8 @@ func TestDefaultsThatAreRefused(t *testing.T) {
 }
 
 // TestKeepOpen crosses a NAT router that forgets connections after five seconds
-// of silence: with KeepOpen the connection lives through thirty, and through a
-// lost probe; without it dies.
+// of silence: with KeepOpen the connection lives through thirty (thirteen with
+// -short), and through a lost probe; without it dies.
 func TestKeepOpen(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
@@ -236,13 +236,17 @@ table ip fw {
 	assert.Equal(t, 1, n)
 	t.Logf("lost a probe after %v", time.Since(silence).Round(time.Millisecond))
 
-	kept.SetReadDeadline(silence.Add(30 * time.Second))
+	length := 30 * time.Second
+	if testing.Short() {
+		length = 13 * time.Second
+	}
+	kept.SetReadDeadline(silence.Add(length))
 	_, err = kept.Read(make([]byte, 1))
 	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	for _, counter := range []string{"probe", "answer"} {
 		n, bytes := count(counter)
 		t.Logf("%s: %d packets, %d bytes", counter, n, bytes)
-		assert.Greater(t, n, 3)
+		assert.Greater(t, n, 1)
 		assert.Equal(t, 52*n, bytes, "IPv4 with timestamps; KeepOpen's documentation counts on it")
 	}
 	assert.NoError(t, echo(kept), "with KeepOpen")
