@@ -4,6 +4,7 @@ import (
 	"math"
 	"runtime"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,7 +22,39 @@ var table = platform{
 		userTimeout: {name: "TCP_USER_TIMEOUT", level: unix.IPPROTO_TCP, opt: unix.TCP_USER_TIMEOUT, unit: time.Millisecond, min: 1, max: math.MaxInt32, inherited: true},
 	},
 	proto:  &row{name: "SO_PROTOCOL", level: unix.SOL_SOCKET, opt: unix.SO_PROTOCOL},
-	kernel: sockets{},
+	kernel: linuxSockets{},
 
 	userTimeoutRules: true, // net/ipv4/tcp_timer.c, tcp_keepalive_timer
+}
+
+// linuxSockets saves on the cost of entering a system call, so that asking
+// whether there still is a peer costs Enable nothing: these calls wait for
+// nothing but the socket's lock, which is held while data is copied at most.
+type linuxSockets struct{ sockets }
+
+// socketcall is true where a system call of its own for each is a younger thing
+// than the kernels that Go runs on: x/sys knows the other way.
+const socketcall = runtime.GOARCH == "386" || runtime.GOARCH == "s390x"
+
+func (s linuxSockets) set(fd uintptr, level, opt int, v int32) error {
+	if socketcall {
+		return s.sockets.set(fd, level, opt, v)
+	}
+	_, _, errno := unix.RawSyscall6(unix.SYS_SETSOCKOPT, fd, uintptr(level), uintptr(opt), uintptr(unsafe.Pointer(&v)), unsafe.Sizeof(v), 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+func (s linuxSockets) peer(fd uintptr) error {
+	if socketcall {
+		return s.sockets.peer(fd)
+	}
+	var name, size uint32 // the size is zero: nothing is written
+	_, _, errno := unix.RawSyscall(unix.SYS_GETPEERNAME, fd, uintptr(unsafe.Pointer(&name)), uintptr(unsafe.Pointer(&size)))
+	if errno != 0 {
+		return errno
+	}
+	return nil
 }
