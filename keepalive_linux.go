@@ -23,6 +23,7 @@ var table = platform{
 	},
 	proto:  &row{name: "SO_PROTOCOL", level: unix.SOL_SOCKET, opt: unix.SO_PROTOCOL},
 	kernel: linuxSockets{},
+	info:   &infoCall{"TCP_INFO", "getsockopt", tcpInfo},
 
 	userTimeoutRules: true, // net/ipv4/tcp_timer.c, tcp_keepalive_timer
 }
@@ -32,29 +33,64 @@ var table = platform{
 // nothing but the socket's lock, which is held while data is copied at most.
 type linuxSockets struct{ sockets }
 
-// socketcall is true where a system call of its own for each is a younger thing
-// than the kernels that Go runs on: x/sys knows the other way.
-const socketcall = runtime.GOARCH == "386" || runtime.GOARCH == "s390x"
+// A system call of its own for each is younger, on 386 and s390x, than the
+// oldest kernels that Go runs on: there they do not exist, and x/sys knows the
+// other way.
 
 func (s linuxSockets) set(fd uintptr, level, opt int, v int32) error {
-	if socketcall {
+	_, _, errno := unix.RawSyscall6(unix.SYS_SETSOCKOPT, fd, uintptr(level), uintptr(opt), uintptr(unsafe.Pointer(&v)), unsafe.Sizeof(v), 0)
+	switch errno {
+	case 0:
+		return nil
+	case unix.ENOSYS:
 		return s.sockets.set(fd, level, opt, v)
 	}
-	_, _, errno := unix.RawSyscall6(unix.SYS_SETSOCKOPT, fd, uintptr(level), uintptr(opt), uintptr(unsafe.Pointer(&v)), unsafe.Sizeof(v), 0)
-	if errno != 0 {
-		return errno
-	}
-	return nil
+	return errno
 }
 
 func (s linuxSockets) peer(fd uintptr) error {
-	if socketcall {
-		return s.sockets.peer(fd)
-	}
 	var name, size uint32 // the size is zero: nothing is written
 	_, _, errno := unix.RawSyscall(unix.SYS_GETPEERNAME, fd, uintptr(unsafe.Pointer(&name)), uintptr(unsafe.Pointer(&size)))
-	if errno != 0 {
-		return errno
+	switch errno {
+	case 0:
+		return nil
+	case unix.ENOSYS:
+		return s.sockets.peer(fd)
 	}
-	return nil
+	return errno
+}
+
+// tcpInfo reads TCP_INFO up to what is needed, without the allocation of x/sys's
+// getter. See tcp_get_info in net/ipv4/tcp.c for what the fields are.
+func tcpInfo(fd uintptr) (Info, bool, error) {
+	const tcpClose = 7 // include/net/tcp_states.h
+	var t unix.TCPInfo
+	const all, enough = unsafe.Offsetof(t.Min_rtt), unsafe.Offsetof(t.Pacing_rate)
+	size := uint32(all)
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_INFO, uintptr(unsafe.Pointer(&t)), uintptr(unsafe.Pointer(&size)), 0)
+	switch {
+	case errno == unix.ENOSYS:
+		full, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil {
+			return unknown, false, err
+		}
+		t = *full
+	case errno != 0:
+		return unknown, false, errno
+	case uintptr(size) < enough, t.State == 0: // not the kernel, but an emulator
+		return unknown, false, unix.ENOPROTOOPT
+	}
+	return Info{
+		// Keepalive goes by the younger one (tcp_keepalive_timer).
+		Silence:     time.Duration(min(t.Last_data_recv, t.Last_ack_recv)) * time.Millisecond,
+		Probes:      int(t.Probes),
+		Unacked:     int(t.Unacked),
+		Retransmits: int(t.Retransmits),
+		Resent:      int(t.Total_retrans),
+		RTT:         time.Duration(t.Rtt) * time.Microsecond,
+
+		rto:     time.Duration(t.Rto>>min(t.Backoff, 31)) * time.Microsecond,
+		sent:    time.Duration(t.Last_data_sent) * time.Millisecond,
+		waiting: t.Unacked == 0 && t.Notsent_bytes > 0, // zero before Linux 4.6
+	}, t.State != tcpClose, nil
 }

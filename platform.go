@@ -52,8 +52,9 @@ type platform struct {
 	proto  *row   // the option that reads the protocol, where there is Multipath TCP
 	times  *times // what idle and interval are set with where their options are missing
 	kernel kernel
+	info   *infoCall // nil where there is none
 
-	userTimeoutRules bool                             // it replaces the count
+	userTimeoutRules bool                             // it replaces the count, and alone counts while data is in flight
 	abort            time.Duration                    // what interval·count is until both are set
 	elsewhere        func(*platform) (Options, error) // the defaults that cannot be read from a socket
 }
@@ -63,6 +64,12 @@ type platform struct {
 type times struct {
 	name           string
 	idle, interval time.Duration // the system's own, for the one that is to be left alone
+}
+
+// infoCall is how to read what the kernel knows of a connection.
+type infoCall struct {
+	name, call string
+	read       func(fd uintptr) (i Info, open bool, err error) // whether the connection is still one
 }
 
 // kernel is the system calls. There is one for every kind of system, and
