@@ -97,6 +97,12 @@ func Dial(network string) (*net.TCPConn, *Far, error) {
 	return conn.(*net.TCPConn), &Far{do: e.do, close: e.close}, nil
 }
 
+// Accepted is the far end that conn is, for whoever dialed it.
+func Accepted(conn *net.TCPConn) *Far {
+	e := &end{conn: conn}
+	return &Far{do: e.do, close: func() { conn.Close() }}
+}
+
 // New is Dial for a test: it fails or skips the test, and closes both ends
 // after it.
 func New(t testing.TB, network string) (*net.TCPConn, *Far) {
