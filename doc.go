@@ -22,6 +22,10 @@
 // [Options.DetectionTime] tells what settings amount to. [Options.UnmarshalText]
 // reads them from flags and files: off, idle=45s,interval=5s,count=3.
 //
+// [Inspect] asks the kernel what a connection is doing: how long its peer has
+// been silent, what is unanswered, and when it will be given up. [Diagnose] tells
+// why one ended, and a dead peer from a deadline.
+//
 // # Why not package net alone
 //
 // Since Go 1.23 package net has KeepAliveConfig. It drops the errors of its own

@@ -132,3 +132,33 @@ func ExampleListener() {
 	defer ln.Close()
 	go http.Serve(ln, nil)
 }
+
+func ExampleInspect() {
+	var conn net.Conn                   // from anywhere
+	inForce, err := keepalive.Get(conn) // once, when the connection is made
+	if err != nil {
+		log.Fatal(err)
+	}
+	info, err := keepalive.Inspect(conn) // now and then
+	if err != nil {
+		log.Fatal(err)
+	}
+	if info.Suspect(inForce) {
+		if left, ok := info.Remaining(inForce); ok {
+			log.Printf("silent for %v, given up in %v", info.Silence, left)
+		}
+	}
+}
+
+func ExampleDiagnose() {
+	var conn net.Conn // from anywhere
+	_, err := conn.Read(make([]byte, 1))
+	switch keepalive.Diagnose(err) {
+	case keepalive.Dead, keepalive.Reset, keepalive.Unreachable:
+		log.Print("the peer is gone: ", err)
+	case keepalive.Deadline:
+		// It may still be there: the connection can be used.
+	case keepalive.EOF, keepalive.Closed:
+		// All is well.
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"os"
 	"time"
 
@@ -46,6 +47,25 @@ func connect(ctx context.Context, url string, opts keepalive.Options) (*pgx.Conn
 	cfg.DialFunc = keepalive.Dialer(nil, opts).DialContext
 	return pgx.ConnectConfig(ctx, cfg) // or stdlib.OpenDB(*cfg), for database/sql
 	// end recipe
+}
+
+// connectKeeping is connect, for those who want to know why a connection died.
+func connectKeeping(ctx context.Context, url string, opts keepalive.Options) (*pgx.Conn, error) {
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	// recipe: keep-error
+	d := keepalive.Dialer(nil, opts)
+	cfg.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := d.DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return keepalive.KeepError(conn), nil
+	}
+	// end recipe
+	return pgx.ConnectConfig(ctx, cfg)
 }
 
 func newPool(ctx context.Context, url string, opts keepalive.Options) (*pgxpool.Pool, error) {

@@ -32,6 +32,13 @@ func TestPostgres(t *testing.T) {
 		assert.IsType(t, &net.TCPConn{}, conn.PgConn().Conn())
 	})
 
+	t.Run("keeping the error", func(t *testing.T) {
+		conn, err := connectKeeping(ctx, plain, live.Options)
+		require.NoError(t, err)
+		defer conn.Close(ctx)
+		check(t, conn)
+	})
+
 	t.Run("TLS", func(t *testing.T) {
 		conn, err := connect(ctx, secure, live.Options)
 		require.NoError(t, err)
