@@ -76,7 +76,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 // watched is one connection, as the service knows it.
 type watched struct {
 	id      int
-	conn    net.Conn
+	conn    *net.TCPConn
+	kept    net.Conn          // conn, for readers and writers: the kernel tells only one of them why it died
 	options keepalive.Options // in force; read once, when the connection is made
 	suspect bool
 
@@ -131,7 +132,7 @@ func (c config) show(out io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("connection %d: %w", id, err)
 		}
-		all[id] = &watched{id: id, conn: conn, far: far}
+		all[id] = &watched{id: id, conn: conn, kept: keepalive.KeepError(conn), far: far}
 		if err := keepalive.Enable(conn, c.options); err != nil {
 			return err
 		}
@@ -151,7 +152,7 @@ func (c config) show(out io.Writer) error {
 	ended := make(chan end, c.conns)
 	for _, w := range all {
 		go func() {
-			_, err := io.Copy(io.Discard, w.conn)
+			_, err := io.Copy(io.Discard, w.kept)
 			if err == nil {
 				err = io.EOF
 			}
@@ -197,7 +198,7 @@ func (c config) show(out io.Writer) error {
 			case !w.named:
 				return fmt.Errorf("connection %d was given up before it was named", e.id)
 			case keepalive.Diagnose(e.err) != keepalive.Dead:
-				return fmt.Errorf("connection %d did not die of silence", e.id)
+				return fmt.Errorf("connection %d did not die of silence: %w", e.id, e.err)
 			}
 		}
 		if died == c.deaf && time.Since(start) > 3*life/2 { // for those that do not die, too
@@ -227,7 +228,7 @@ func (c config) talk(all []*watched, stop <-chan struct{}) {
 		case <-stop:
 			return
 		case <-tick.C:
-			all[id].conn.Write([]byte("still there?"))
+			all[id].kept.Write([]byte("still there?"))
 		}
 	}
 }
