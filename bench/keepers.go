@@ -1,0 +1,151 @@
+package main
+
+import (
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/yamux"
+)
+
+// keeper is a way to watch n peers: keep prepares for them, and the function
+// that it returns begins to watch the i-th. Each ping is counted and answered at
+// once, and is sent nowhere.
+type keeper struct {
+	name string
+	keep func(n int, pings *atomic.Int64) (add func(i int) error, err error)
+}
+
+// keepers stand in the order of their need for memory, the smallest first.
+var keepers = []keeper{
+	{"one loop over an array (floor)", loop},
+	{"timer for each peer", timers},
+	{"goroutine and ticker for each peer", tickers},
+	{"yamux session for each peer", sessions},
+}
+
+// clock is a cheap time, for the ways that compare two of them.
+func clock() int64 { return int64(time.Since(began)) }
+
+var began = time.Now()
+
+// loop is the floor: the least that could do the job, if all peers had the same
+// interval, and none ever blocked or left. Every ten milliseconds it goes
+// through those that are due.
+func loop(n int, pings *atomic.Int64) (func(int) error, error) {
+	type peer struct{ heard int64 }
+	peers := make([]peer, n)
+	var added atomic.Int64
+	start := clock()
+	go func() {
+		done := 0 // pings that were due since the start
+		for range time.Tick(10 * time.Millisecond) {
+			due := int(float64(clock()-start) / float64(beat) * float64(n))
+			for ; done < due; done++ {
+				i := done % n
+				if i >= int(added.Load()) {
+					continue
+				}
+				now := clock()
+				if time.Duration(now-peers[i].heard) >= silence {
+					panic("a peer died that answers")
+				}
+				pings.Add(1)
+				peers[i].heard = now
+			}
+		}
+	}()
+	return func(i int) error {
+		peers[i].heard = clock()
+		added.Store(int64(i) + 1)
+		return nil
+	}, nil
+}
+
+// timers is what a careful program does by hand: a timer for each peer, whose
+// function runs in a goroutine while it lasts.
+func timers(n int, pings *atomic.Int64) (func(int) error, error) {
+	type peer struct {
+		timer *time.Timer
+		heard atomic.Int64
+	}
+	peers := make([]peer, n)
+	return func(i int) error {
+		p := &peers[i]
+		p.heard.Store(clock())
+		p.timer = time.AfterFunc(beat, func() {
+			now := clock()
+			if time.Duration(now-p.heard.Load()) >= silence {
+				panic("a peer died that answers")
+			}
+			pings.Add(1)
+			p.heard.Store(now)
+			p.timer.Reset(beat)
+		})
+		return nil
+	}, nil
+}
+
+// tickers is what most programs do by hand.
+func tickers(n int, pings *atomic.Int64) (func(int) error, error) {
+	type peer struct{ heard atomic.Int64 }
+	peers := make([]peer, n)
+	done := make(chan struct{})
+	return func(i int) error {
+		p := &peers[i]
+		p.heard.Store(clock())
+		go func() {
+			t := time.NewTicker(beat)
+			defer t.Stop()
+			for {
+				select {
+				case <-t.C:
+					now := clock()
+					if time.Duration(now-p.heard.Load()) >= silence {
+						panic("a peer died that answers")
+					}
+					pings.Add(1)
+					p.heard.Store(now)
+				case <-done:
+					return
+				}
+			}
+		}()
+		return nil
+	}, nil
+}
+
+// sessions is yamux's keepalive, over a connection that answers pings.
+func sessions(n int, pings *atomic.Int64) (func(int) error, error) {
+	cfg := yamux.DefaultConfig()
+	cfg.LogOutput, cfg.KeepAliveInterval, cfg.ConnectionWriteTimeout = io.Discard, beat, silence-beat
+	all := make([]*yamux.Session, n)
+	return func(i int) (err error) {
+		all[i], err = yamux.Client(&echo{pings: pings, answer: make(chan [12]byte, 1)}, cfg)
+		return err
+	}, nil
+}
+
+// echo is a connection whose far end answers yamux's pings: the header comes
+// back, with the flag of an answer.
+type echo struct {
+	pings  *atomic.Int64
+	answer chan [12]byte
+}
+
+func (e *echo) Write(b []byte) (int, error) {
+	var h [12]byte
+	if copy(h[:], b) == len(h) && h[1] == 2 { // a ping
+		e.pings.Add(1)
+		h[3] = 2 // ACK
+		e.answer <- h
+	}
+	return len(b), nil
+}
+
+func (e *echo) Read(b []byte) (int, error) {
+	h := <-e.answer
+	return copy(b, h[:]), nil
+}
+
+func (e *echo) Close() error { return nil }

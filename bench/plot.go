@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bytes"
+	"image/color"
+	"math"
+	"os"
+	"slices"
+	"strings"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// palette is Okabe and Ito's, which the colour-blind can tell apart.
+var palette = []color.Color{
+	color.RGBA{0, 114, 178, 255}, color.RGBA{230, 159, 0, 255}, color.RGBA{0, 158, 115, 255},
+	color.RGBA{213, 94, 0, 255}, color.RGBA{204, 121, 167, 255}, color.RGBA{86, 180, 233, 255},
+}
+
+var shapes = []draw.GlyphDrawer{draw.CircleGlyph{}, draw.SquareGlyph{}, draw.TriangleGlyph{}, draw.PyramidGlyph{}, draw.RingGlyph{}, draw.BoxGlyph{}}
+
+// newPlot is an empty plot with the look that all have.
+func newPlot(title, x, y string) *plot.Plot {
+	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
+	p := plot.New()
+	p.BackgroundColor = color.White
+	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
+	p.Title.Padding = vg.Points(8)
+	p.Title.TextStyle.Font.Size = vg.Points(14)
+	for _, a := range []*plot.Axis{&p.X, &p.Y} {
+		a.Label.TextStyle.Font.Size = vg.Points(11)
+		a.Label.Padding = vg.Points(4)
+		a.Tick.Label.Font.Size = vg.Points(10)
+	}
+	p.Legend.TextStyle.Font.Size = vg.Points(10)
+	p.Legend.Padding = vg.Points(3)
+	p.Legend.ThumbnailWidth = vg.Points(22)
+	grid := plotter.NewGrid()
+	grid.Horizontal.Color, grid.Vertical.Color = color.Gray{225}, color.Gray{225}
+	p.Add(grid)
+	return p
+}
+
+// logAxis makes an axis logarithmic, with a tick at every power of ten and the
+// labels that label gives.
+func logAxis(a *plot.Axis, label func(float64) string) {
+	a.Scale = plot.LogScale{}
+	a.Tick.Marker = plot.TickerFunc(func(lo, hi float64) []plot.Tick {
+		var ticks []plot.Tick
+		for e := math.Floor(math.Log10(lo)); e <= math.Ceil(math.Log10(hi)); e++ {
+			for m := 1.0; m < 10; m++ {
+				v := m * math.Pow(10, e)
+				if v < lo*0.999 || v > hi*1.001 {
+					continue
+				}
+				t := plot.Tick{Value: v}
+				if m == 1 {
+					t.Label = label(v)
+				}
+				ticks = append(ticks, t)
+			}
+		}
+		return ticks
+	})
+}
+
+// curve is one series of a line plot: a spread at each x.
+type curve struct {
+	name string
+	x    []float64
+	y    []spread
+}
+
+// addCurves draws lines through the medians, with bars for the noise.
+func addCurves(p *plot.Plot, curves []curve) {
+	for i, c := range curves {
+		points := make(plotter.XYs, len(c.x))
+		noise := make(plotter.YErrors, len(c.x))
+		for k := range c.x {
+			points[k] = plotter.XY{X: c.x[k], Y: c.y[k].median}
+			// On a logarithmic axis the bar must not reach zero.
+			noise[k].Low, noise[k].High = min(c.y[k].noise, 0.9*c.y[k].median), c.y[k].noise
+		}
+		line, scatter := must2(plotter.NewLinePoints(points))
+		line.Color, line.Width = palette[i], vg.Points(1.5)
+		scatter.Color, scatter.Shape, scatter.Radius = palette[i], shapes[i], vg.Points(3)
+		bars := must(plotter.NewYErrorBars(struct {
+			plotter.XYer
+			plotter.YErrorer
+		}{points, noise}))
+		bars.Color = palette[i]
+		p.Add(line, bars, scatter)
+		p.Legend.Add(c.name, line, scatter)
+	}
+}
+
+// group is one cluster of bars.
+type group struct {
+	name string
+	all  []series
+}
+
+// bars draws the times of each way, in clusters, with the noise.
+func bars(title, unit string, groups ...group) *plot.Plot {
+	p := newPlot(title, "", unit)
+	p.Y.Min = 0
+	var ways, names []string
+	for _, g := range groups {
+		names = append(names, g.name)
+		for _, s := range g.all {
+			if !slices.Contains(ways, s.way) {
+				ways = append(ways, s.way)
+			}
+		}
+	}
+	const width = 26
+	for i, name := range ways {
+		heights := make(plotter.Values, len(groups))
+		offset := vg.Points(width) * vg.Length(float64(i)-float64(len(ways)-1)/2)
+		for k, g := range groups {
+			for _, s := range g.all {
+				if s.way == name {
+					heights[k] = spreadOf(s.ns).median
+				}
+			}
+		}
+		bar := must(plotter.NewBarChart(heights, vg.Points(width-3)))
+		bar.Color, bar.LineStyle.Width, bar.Offset = palette[i], 0, offset
+		p.Add(bar, valuesOn{groups, name, offset})
+		p.Legend.Add(name, bar)
+	}
+	p.Legend.Top = true
+	p.NominalX(names...)
+	p.X.Min, p.X.Max = -0.5, float64(len(groups))-0.5
+	p.Y.Max *= 1.25 // room for the legend
+	return p
+}
+
+// valuesOn draws the noise and the number on top of one way's bars.
+type valuesOn struct {
+	groups []group
+	way    string
+	offset vg.Length
+}
+
+func (v valuesOn) Plot(c draw.Canvas, p *plot.Plot) {
+	tx, ty := p.Transforms(&c)
+	style := p.X.Tick.Label
+	style.XAlign, style.YAlign, style.Font.Size = draw.XCenter, draw.YBottom, vg.Points(9)
+	ink := draw.LineStyle{Color: color.Black, Width: vg.Points(0.8)}
+	for k, g := range v.groups {
+		for _, s := range g.all {
+			if s.way != v.way {
+				continue
+			}
+			m := spreadOf(s.ns)
+			x := tx(float64(k)) + v.offset
+			c.StrokeLine2(ink, x, ty(m.median-m.noise), x, ty(m.median+m.noise))
+			c.FillText(style, vg.Point{X: x, Y: ty(m.median+m.noise) + vg.Points(2)}, num(m.median))
+		}
+	}
+}
+
+// savePlot writes an SVG. Its fonts are not in it, so it names one that every
+// system has.
+func savePlot(p *plot.Plot, file string) error {
+	const width, height = 6.5 * vg.Inch, 4 * vg.Inch
+	svg := vgsvg.New(width, height)
+	p.Draw(draw.Crop(draw.New(svg), 0, -vg.Points(10), vg.Points(2), -vg.Points(4)))
+	var b bytes.Buffer
+	if _, err := svg.WriteTo(&b); err != nil {
+		return err
+	}
+	text := strings.ReplaceAll(b.String(), "font-family:Liberation Sans", "font-family:'Liberation Sans',Arial,Helvetica,sans-serif")
+	return os.WriteFile(file, []byte(text), 0o644)
+}
+
+// must is for errors that only a mistake in this program can cause.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func must2[T, U any](v T, u U, err error) (T, U) {
+	if err != nil {
+		panic(err)
+	}
+	return v, u
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/hashicorp/yamux"
+)
+
+// bareTCP is the floor of throughput.
+const bareTCP = "bare TCP"
+
+// pipe is a way to move bytes over a TCP connection.
+type pipe struct {
+	name string
+	wrap func(near, far net.Conn) (io.Writer, io.Reader, error)
+}
+
+var pipes = []pipe{
+	{bareTCP, func(near, far net.Conn) (io.Writer, io.Reader, error) { return near, far, nil }},
+	{"yamux stream", yamuxStream},
+}
+
+// throughput compares how fast data moves through a connection.
+func throughput(l *lab, s *section) error {
+	sizes := []int{64, 512, 4 << 10, 16 << 10, 64 << 10, 256 << 10}
+	if l.short {
+		sizes = []int{512, 64 << 10}
+	}
+	head := []string{"bytes a write"}
+	curves := make([]curve, len(pipes))
+	for i, p := range pipes {
+		head = append(head, p.name+", MB/s")
+		curves[i].name = p.name
+	}
+	for _, p := range pipes[1:] {
+		head = append(head, p.name+" / "+bareTCP)
+	}
+	var rows [][]string
+	for _, size := range sizes {
+		n := min(20_000, (48<<20)/size)
+		seen, err := throughputOf(l, size, n)
+		if err != nil {
+			return err
+		}
+		row := []string{grouped(size)}
+		for i, r := range seen {
+			speed := make([]float64, len(r.ns))
+			for k, ns := range r.ns {
+				speed[k] = float64(size) / ns * 1e3
+			}
+			curves[i].x, curves[i].y = append(curves[i].x, float64(size)), append(curves[i].y, spreadOf(speed))
+			row = append(row, spreadOf(speed).String())
+		}
+		for _, r := range seen[1:] {
+			row = append(row, seen[0].over(r).String())
+		}
+		rows = append(rows, row)
+	}
+	s.say("One goroutine writes, another reads as much as there is into a buffer of 64 KiB, over loopback; from the first write until the last byte is read.")
+	s.table(head, rows)
+	p := newPlot("Throughput over loopback", "bytes a write", "MB/s")
+	logAxis(&p.X, func(v float64) string { return grouped(int(v)) })
+	logAxis(&p.Y, func(v float64) string { return grouped(int(v)) })
+	addCurves(p, curves)
+	p.Legend.Top, p.Legend.Left = true, true
+	s.picture("throughput.svg", "Lines: megabytes a second by the size of a write", p)
+	return nil
+}
+
+// throughputOf compares the pipes at one size of writes.
+func throughputOf(l *lab, size, n int) ([]series, error) {
+	var ways []way
+	for _, p := range pipes {
+		near, far, err := tcpPair()
+		if err != nil {
+			return nil, err
+		}
+		defer near.Close()
+		defer far.Close()
+		w, r, err := p.wrap(near, far)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", p.name, err)
+		}
+		out, in := make([]byte, size), make([]byte, 64<<10)
+		ways = append(ways, way{name: p.name, size: size, run: func(n int) (time.Duration, error) {
+			read := make(chan error, 1)
+			start := time.Now()
+			go func() {
+				for left := n * size; left > 0; {
+					k, err := r.Read(in[:min(len(in), left)])
+					if err != nil {
+						read <- err
+						return
+					}
+					left -= k
+				}
+				read <- nil
+			}()
+			for range n {
+				if _, err := w.Write(out); err != nil {
+					return 0, err
+				}
+			}
+			err := <-read
+			return time.Since(start), err
+		}})
+	}
+	return compare(l.out, fmt.Sprintf("Throughput/size=%d", size), l.rounds(15), n, ways...)
+}
+
+// tcpPair is both ends of a connection without keepalive.
+func tcpPair() (near, far net.Conn, err error) {
+	p, err := newPair(none, none)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer p.l.Close()
+	if near, err = p.d.Dial("tcp", p.l.Addr().String()); err != nil {
+		return nil, nil, err
+	}
+	far, err = p.l.Accept()
+	return near, far, err
+}
+
+func yamuxStream(near, far net.Conn) (io.Writer, io.Reader, error) {
+	cfg := yamux.DefaultConfig()
+	cfg.LogOutput = io.Discard
+	client, err := yamux.Client(near, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	server, err := yamux.Server(far, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	w, err := client.Open()
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := server.Accept()
+	return w, r, err
+}
