@@ -16,13 +16,43 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// palette is Okabe and Ito's, which the colour-blind can tell apart.
-var palette = []color.Color{
-	color.RGBA{0, 114, 178, 255}, color.RGBA{230, 159, 0, 255}, color.RGBA{0, 158, 115, 255},
-	color.RGBA{213, 94, 0, 255}, color.RGBA{204, 121, 167, 255}, color.RGBA{86, 180, 233, 255},
+// The colours are Okabe and Ito's, which the colour-blind can tell apart, and
+// grey for the floor.
+var (
+	blue      = color.RGBA{0, 114, 178, 255}
+	orange    = color.RGBA{230, 159, 0, 255}
+	green     = color.RGBA{0, 158, 115, 255}
+	vermilion = color.RGBA{213, 94, 0, 255}
+	purple    = color.RGBA{204, 121, 167, 255}
+	grey      = color.RGBA{120, 120, 120, 255}
+)
+
+// look is how one way is drawn, the same in all pictures.
+type look struct {
+	color color.Color
+	shape draw.GlyphDrawer
 }
 
-var shapes = []draw.GlyphDrawer{draw.CircleGlyph{}, draw.SquareGlyph{}, draw.TriangleGlyph{}, draw.PyramidGlyph{}, draw.RingGlyph{}, draw.BoxGlyph{}}
+var looks = map[string]look{
+	ours:    {blue, draw.CircleGlyph{}},
+	nets:    {orange, draw.SquareGlyph{}},
+	mikiohs: {green, draw.TriangleGlyph{}},
+	floor:   {grey, draw.RingGlyph{}},
+	none:    {grey, draw.RingGlyph{}},
+
+	array:   {grey, draw.RingGlyph{}},
+	timer:   {purple, draw.BoxGlyph{}},
+	ticker:  {green, draw.TriangleGlyph{}},
+	session: {vermilion, draw.SquareGlyph{}},
+
+	bareTCP: {grey, draw.RingGlyph{}},
+	stream:  {vermilion, draw.SquareGlyph{}},
+
+	byCount:   {blue, draw.CircleGlyph{}},
+	byTimeout: {orange, draw.BoxGlyph{}},
+	unacked:   {green, draw.PyramidGlyph{}},
+	goal:      {vermilion, draw.CrossGlyph{}},
+}
 
 // newPlot is an empty plot with the look that all have.
 func newPlot(title, x, y string) *plot.Plot {
@@ -44,6 +74,28 @@ func newPlot(title, x, y string) *plot.Plot {
 	grid.Horizontal.Color, grid.Vertical.Color = color.Gray{225}, color.Gray{225}
 	p.Add(grid)
 	return p
+}
+
+// steps puts labelled ticks at all multiples of one number.
+func steps(by float64) plot.TickerFunc {
+	return func(lo, hi float64) []plot.Tick {
+		var ticks []plot.Tick
+		for v := math.Ceil(lo/by) * by; v <= hi*1.001; v += by {
+			ticks = append(ticks, plot.Tick{Value: v, Label: num(v)})
+		}
+		return ticks
+	}
+}
+
+// nice is a number of the kind 1, 2, 5, 10, of which about six make v.
+func nice(v float64) float64 {
+	unit := math.Pow(10, math.Floor(math.Log10(v/6)))
+	for _, m := range []float64{1, 2, 5} {
+		if v/(m*unit) <= 7 {
+			return m * unit
+		}
+	}
+	return 10 * unit
 }
 
 // logAxis makes an axis logarithmic, with a tick at every power of ten and the
@@ -78,7 +130,10 @@ type curve struct {
 
 // addCurves draws lines through the medians, with bars for the noise.
 func addCurves(p *plot.Plot, curves []curve) {
-	for i, c := range curves {
+	for _, c := range curves {
+		if len(c.x) == 0 {
+			continue
+		}
 		points := make(plotter.XYs, len(c.x))
 		noise := make(plotter.YErrors, len(c.x))
 		for k := range c.x {
@@ -87,13 +142,13 @@ func addCurves(p *plot.Plot, curves []curve) {
 			noise[k].Low, noise[k].High = min(c.y[k].noise, 0.9*c.y[k].median), c.y[k].noise
 		}
 		line, scatter := must2(plotter.NewLinePoints(points))
-		line.Color, line.Width = palette[i], vg.Points(1.5)
-		scatter.Color, scatter.Shape, scatter.Radius = palette[i], shapes[i], vg.Points(3)
+		line.Color, line.Width = looks[c.name].color, vg.Points(1.5)
+		scatter.Color, scatter.Shape, scatter.Radius = looks[c.name].color, looks[c.name].shape, vg.Points(3.5)
 		bars := must(plotter.NewYErrorBars(struct {
 			plotter.XYer
 			plotter.YErrorer
 		}{points, noise}))
-		bars.Color = palette[i]
+		bars.Color = looks[c.name].color
 		p.Add(line, bars, scatter)
 		p.Legend.Add(c.name, line, scatter)
 	}
@@ -130,14 +185,15 @@ func bars(title, unit string, groups ...group) *plot.Plot {
 			}
 		}
 		bar := must(plotter.NewBarChart(heights, vg.Points(width-3)))
-		bar.Color, bar.LineStyle.Width, bar.Offset = palette[i], 0, offset
+		bar.Color, bar.LineStyle.Width, bar.Offset = looks[name].color, 0, offset
 		p.Add(bar, valuesOn{groups, name, offset})
 		p.Legend.Add(name, bar)
 	}
 	p.Legend.Top = true
 	p.NominalX(names...)
-	p.X.Min, p.X.Max = -0.5, float64(len(groups))-0.5
-	p.Y.Max *= 1.25 // room for the legend
+	p.X.Min, p.X.Max = -0.5, float64(len(groups)) // room for the legend
+	p.Y.Max *= 1.2                                // and for the numbers
+	p.Y.Tick.Marker = steps(nice(p.Y.Max))
 	return p
 }
 
@@ -171,7 +227,7 @@ func (v valuesOn) Plot(c draw.Canvas, p *plot.Plot) {
 func savePlot(p *plot.Plot, file string) error {
 	const width, height = 6.5 * vg.Inch, 4 * vg.Inch
 	svg := vgsvg.New(width, height)
-	p.Draw(draw.Crop(draw.New(svg), 0, -vg.Points(10), vg.Points(2), -vg.Points(4)))
+	p.Draw(draw.Crop(draw.New(svg), vg.Points(6), -vg.Points(12), vg.Points(6), -vg.Points(6)))
 	var b bytes.Buffer
 	if _, err := svg.WriteTo(&b); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -9,8 +10,17 @@ import (
 	"github.com/hashicorp/yamux"
 )
 
-// bareTCP is the floor of throughput.
-const bareTCP = "bare TCP"
+const (
+	bareTCP = "bare TCP" // the floor
+	stream  = "yamux stream"
+)
+
+// streams is how many connections are at it at once: enough that no processor
+// ever sleeps. With one, most of what is measured is whether the scheduler puts
+// the two ends on one processor or on two.
+const streams = 8
+
+const throughputRounds = 25
 
 // pipe is a way to move bytes over a TCP connection.
 type pipe struct {
@@ -20,7 +30,7 @@ type pipe struct {
 
 var pipes = []pipe{
 	{bareTCP, func(near, far net.Conn) (io.Writer, io.Reader, error) { return near, far, nil }},
-	{"yamux stream", yamuxStream},
+	{stream, yamuxStream},
 }
 
 // throughput compares how fast data moves through a connection.
@@ -40,7 +50,7 @@ func throughput(l *lab, s *section) error {
 	}
 	var rows [][]string
 	for _, size := range sizes {
-		n := min(20_000, (48<<20)/size)
+		n := min(40_000, (64<<20)/size)
 		seen, err := throughputOf(l, size, n)
 		if err != nil {
 			return err
@@ -59,7 +69,8 @@ func throughput(l *lab, s *section) error {
 		}
 		rows = append(rows, row)
 	}
-	s.say("One goroutine writes, another reads as much as there is into a buffer of 64 KiB, over loopback; from the first write until the last byte is read.")
+	s.say("%d connections at once over loopback, so that no processor ever sleeps. At one end of each a goroutine writes, at the other one reads what there is "+
+		"into a buffer of 64 KiB; from the first write until the last byte is read. %d rounds of up to 64 MiB.", streams, l.rounds(throughputRounds))
 	s.table(head, rows)
 	p := newPlot("Throughput over loopback", "bytes a write", "MB/s")
 	logAxis(&p.X, func(v float64) string { return grouped(int(v)) })
@@ -70,45 +81,62 @@ func throughput(l *lab, s *section) error {
 	return nil
 }
 
-// throughputOf compares the pipes at one size of writes.
+// throughputOf compares the pipes at one size of writes, n writes in all.
 func throughputOf(l *lab, size, n int) ([]series, error) {
 	var ways []way
 	for _, p := range pipes {
-		near, far, err := tcpPair()
-		if err != nil {
-			return nil, err
-		}
-		defer near.Close()
-		defer far.Close()
-		w, r, err := p.wrap(near, far)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", p.name, err)
-		}
-		out, in := make([]byte, size), make([]byte, 64<<10)
-		ways = append(ways, way{name: p.name, size: size, run: func(n int) (time.Duration, error) {
-			read := make(chan error, 1)
-			start := time.Now()
-			go func() {
-				for left := n * size; left > 0; {
-					k, err := r.Read(in[:min(len(in), left)])
-					if err != nil {
-						read <- err
-						return
-					}
-					left -= k
-				}
-				read <- nil
-			}()
-			for range n {
-				if _, err := w.Write(out); err != nil {
-					return 0, err
-				}
+		var writers []io.Writer
+		var readers []io.Reader
+		for range streams {
+			near, far, err := tcpPair()
+			if err != nil {
+				return nil, err
 			}
-			err := <-read
-			return time.Since(start), err
+			defer near.Close()
+			defer far.Close()
+			w, r, err := p.wrap(near, far)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", p.name, err)
+			}
+			writers, readers = append(writers, w), append(readers, r)
+		}
+		ways = append(ways, way{name: p.name, size: size, run: func(n int) (time.Duration, error) {
+			done := make(chan error)
+			start := time.Now()
+			for i := range streams {
+				go func() { done <- send(writers[i], size, n/streams) }()
+				go func() { done <- receive(readers[i], size*(n/streams)) }()
+			}
+			var errs []error
+			for range 2 * streams {
+				errs = append(errs, <-done)
+			}
+			return time.Since(start), errors.Join(errs...)
 		}})
 	}
-	return compare(l.out, fmt.Sprintf("Throughput/size=%d", size), l.rounds(15), n, ways...)
+	return compare(l.out, fmt.Sprintf("Throughput/size=%d", size), l.rounds(throughputRounds), n/streams*streams, ways...)
+}
+
+func send(w io.Writer, size, times int) error {
+	b := make([]byte, size)
+	for range times {
+		if _, err := w.Write(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func receive(r io.Reader, left int) error {
+	b := make([]byte, 64<<10)
+	for left > 0 {
+		n, err := r.Read(b[:min(len(b), left)])
+		if err != nil {
+			return err
+		}
+		left -= n
+	}
+	return nil
 }
 
 // tcpPair is both ends of a connection without keepalive.

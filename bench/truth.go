@@ -160,7 +160,7 @@ func truth(l *lab, s *section) error {
 		p.Add(line)
 		p.Legend.Add([]string{"measured = promised", "latest allowed: an eighth and 0.5 s more"}[i], line)
 	}
-	for i, kind := range kinds {
+	for _, kind := range kinds {
 		var points plotter.XYs
 		for _, t := range all {
 			for _, m := range t.measured {
@@ -173,11 +173,12 @@ func truth(l *lab, s *section) error {
 			continue
 		}
 		scatter := must(plotter.NewScatter(points))
-		scatter.Color, scatter.Shape, scatter.Radius = palette[i], shapes[i], vg.Points(3.5)
+		scatter.Color, scatter.Shape, scatter.Radius = looks[kind].color, looks[kind].shape, vg.Points(3.5)
 		p.Add(scatter)
 		p.Legend.Add(kind, scatter)
 	}
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, far, 0, far*1.125+0.5
+	p.X.Tick.Marker, p.Y.Tick.Marker = steps(nice(p.X.Max)), steps(nice(p.Y.Max))
 	p.Legend.Top, p.Legend.Left = true, true
 	s.picture("truth.svg", "Points along a diagonal: how soon a dead peer is noticed, promised and measured", p)
 	return nil
