@@ -2,15 +2,11 @@ package main
 
 import (
 	"fmt"
-	"strconv"
 	"time"
 )
 
-// beat is the interval of all heartbeats here: ten a minute. silence is death.
-const (
-	beat    = 6 * time.Second
-	silence = 3 * beat
-)
+// beat is the interval of all heartbeats here: ten a minute.
+const beat = 6 * time.Second
 
 // heartbeats compares what it takes to watch many peers.
 func heartbeats(l *lab, s *section) error {
@@ -40,7 +36,7 @@ func heartbeats(l *lab, s *section) error {
 			names = append(names, k.name)
 		}
 		l.note("heartbeat: %s peers", grouped(n))
-		found, err := watchAll(names, n, windows, length)
+		found, err := watchAll(names, n, beat, windows, length)
 		if err != nil {
 			return err
 		}
@@ -62,7 +58,7 @@ func heartbeats(l *lab, s *section) error {
 		"time of each process is read at the same moments, over %d windows of %v. Bytes are the growth of Go's heap and stacks. "+
 		"The floor is a loop over an array.", beat, windows, length)
 	for _, what := range skipped {
-		s.say("Not measured in this run: %s, more than there is.", what)
+		s.say("Not measured in this run: %s, and two thirds of what is free are not enough for all.", what)
 	}
 	var memory, cpu [][]string
 	var bytesCurves, cpuCurves []curve
@@ -93,15 +89,15 @@ func heartbeats(l *lab, s *section) error {
 	s.table(head("% of one core"), cpu)
 	s.table(head("bytes for each peer"), memory)
 	p := newPlot("Processor time for ten heartbeats a minute", "peers", "% of one core")
-	logAxis(&p.X, func(v float64) string { return grouped(int(v)) })
-	logAxis(&p.Y, func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) })
+	logAxisAt(&p.X, sizes)
+	logAxis(&p.Y)
 	addCurves(p, cpuCurves)
 	p.Y.Max *= 5 // room for the legend
 	p.Legend.Top, p.Legend.Left = true, true
 	s.picture("heartbeat-cpu.svg", "Lines: the processor time each way takes, by the number of peers", p)
 	p = newPlot("Memory for each peer", "peers", "bytes for each peer")
-	logAxis(&p.X, func(v float64) string { return grouped(int(v)) })
-	logAxis(&p.Y, func(v float64) string { return grouped(int(v)) })
+	logAxisAt(&p.X, sizes)
+	logAxis(&p.Y)
 	addCurves(p, bytesCurves)
 	p.Y.Max *= 30
 	p.Legend.Top = true

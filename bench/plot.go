@@ -58,7 +58,7 @@ var looks = map[string]look{
 func newPlot(title, x, y string) *plot.Plot {
 	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
 	p := plot.New()
-	p.BackgroundColor = color.White
+	p.BackgroundColor = nil // savePlot's
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
 	p.Title.Padding = vg.Points(8)
 	p.Title.TextStyle.Font.Size = vg.Points(14)
@@ -98,27 +98,43 @@ func nice(v float64) float64 {
 	return 10 * unit
 }
 
-// logAxis makes an axis logarithmic, with a tick at every power of ten and the
-// labels that label gives.
-func logAxis(a *plot.Axis, label func(float64) string) {
+// logAxis makes an axis logarithmic, with a tick at each of the digits. There are
+// labels at the powers of ten, and, where those are few, at two and five.
+func logAxis(a *plot.Axis) {
 	a.Scale = plot.LogScale{}
 	a.Tick.Marker = plot.TickerFunc(func(lo, hi float64) []plot.Tick {
 		var ticks []plot.Tick
-		for e := math.Floor(math.Log10(lo)); e <= math.Ceil(math.Log10(hi)); e++ {
+		few := hi/lo < 1000
+		for unit := math.Pow(10, math.Floor(math.Log10(lo))); unit <= hi; unit *= 10 {
 			for m := 1.0; m < 10; m++ {
-				v := m * math.Pow(10, e)
-				if v < lo*0.999 || v > hi*1.001 {
+				t := plot.Tick{Value: m * unit}
+				if t.Value < lo*0.999 || t.Value > hi*1.001 {
 					continue
 				}
-				t := plot.Tick{Value: v}
-				if m == 1 {
-					t.Label = label(v)
+				if m == 1 || few && (m == 2 || m == 5) {
+					t.Label = axisLabel(t.Value)
 				}
 				ticks = append(ticks, t)
 			}
 		}
 		return ticks
 	})
+}
+
+// logAxisAt makes an axis logarithmic, with ticks at some values alone.
+func logAxisAt(a *plot.Axis, at []int) {
+	var ticks plot.ConstantTicks
+	for _, v := range at {
+		ticks = append(ticks, plot.Tick{Value: float64(v), Label: grouped(v)})
+	}
+	a.Scale, a.Tick.Marker = plot.LogScale{}, ticks
+}
+
+func axisLabel(v float64) string {
+	if v >= 1 {
+		return grouped(int(math.Round(v)))
+	}
+	return num(v)
 }
 
 // curve is one series of a line plot: a spread at each x.
@@ -227,7 +243,10 @@ func (v valuesOn) Plot(c draw.Canvas, p *plot.Plot) {
 func savePlot(p *plot.Plot, file string) error {
 	const width, height = 6.5 * vg.Inch, 4 * vg.Inch
 	svg := vgsvg.New(width, height)
-	p.Draw(draw.Crop(draw.New(svg), vg.Points(6), -vg.Points(12), vg.Points(6), -vg.Points(6)))
+	c := draw.New(svg)
+	c.SetColor(color.White) // the margins, too: the page behind may be dark
+	c.Fill(c.Rectangle.Path())
+	p.Draw(draw.Crop(c, vg.Points(6), -vg.Points(14), vg.Points(6), -vg.Points(8)))
 	var b bytes.Buffer
 	if _, err := svg.WriteTo(&b); err != nil {
 		return err

@@ -55,11 +55,11 @@ func scale(v []float64, by float64) []float64 {
 
 // String is the median, to three digits, and the noise, to as many places.
 func (s spread) String() string {
-	text, places := number(s.median)
-	if noise := strconv.FormatFloat(s.noise, 'f', places, 64); s.noise > 0 && !math.IsNaN(s.median) {
-		return text + " ± " + noise
+	if s.noise == 0 || math.IsNaN(s.median) {
+		return num(s.median)
 	}
-	return text
+	text, places := number(s.median)
+	return text + " ± " + strconv.FormatFloat(s.noise, 'f', places, 64)
 }
 
 // number writes v with three significant digits, but never with an exponent nor

@@ -73,8 +73,8 @@ func throughput(l *lab, s *section) error {
 		"into a buffer of 64 KiB; from the first write until the last byte is read. %d rounds of up to 64 MiB.", streams, l.rounds(throughputRounds))
 	s.table(head, rows)
 	p := newPlot("Throughput over loopback", "bytes a write", "MB/s")
-	logAxis(&p.X, func(v float64) string { return grouped(int(v)) })
-	logAxis(&p.Y, func(v float64) string { return grouped(int(v)) })
+	logAxisAt(&p.X, sizes)
+	logAxis(&p.Y)
 	addCurves(p, curves)
 	p.Legend.Top, p.Legend.Left = true, true
 	s.picture("throughput.svg", "Lines: megabytes a second by the size of a write", p)

@@ -32,7 +32,7 @@ const together = 100_000
 
 // watchAll runs the ways at once, each in a process of its own, and has them
 // measure at the same moments.
-func watchAll(names []string, n, windows int, length time.Duration) (map[string]*watch, error) {
+func watchAll(names []string, n int, every time.Duration, windows int, length time.Duration) (map[string]*watch, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	all := map[string]*watcher{}
 	defer func() {
@@ -42,7 +42,7 @@ func watchAll(names []string, n, windows int, length time.Duration) (map[string]
 		}
 	}()
 	for _, name := range names {
-		w, err := newWatcher(ctx, name, n, windows, length)
+		w, err := newWatcher(ctx, name, n, every, windows, length)
 		if err != nil {
 			return nil, err
 		}
@@ -82,8 +82,8 @@ type watcher struct {
 	notes strings.Builder
 }
 
-func newWatcher(ctx context.Context, name string, n, windows int, length time.Duration) (*watcher, error) {
-	cmd, err := child(ctx, nil, "watch", name, strconv.Itoa(n), strconv.Itoa(windows), length.String())
+func newWatcher(ctx context.Context, name string, n int, every time.Duration, windows int, length time.Duration) (*watcher, error) {
+	cmd, err := child(ctx, nil, "watch", name, strconv.Itoa(n), every.String(), strconv.Itoa(windows), length.String())
 	if err != nil {
 		return nil, err
 	}
@@ -118,9 +118,10 @@ func (w *watcher) failed(err error) error {
 func watched(args []string) (any, error) {
 	i := slices.IndexFunc(keepers, func(k keeper) bool { return k.name == args[0] })
 	n, err1 := strconv.Atoi(args[1])
-	windows, err2 := strconv.Atoi(args[2])
-	length, err3 := time.ParseDuration(args[3])
-	if err := errors.Join(err1, err2, err3); err != nil || i < 0 {
+	every, err2 := time.ParseDuration(args[2])
+	windows, err3 := strconv.Atoi(args[3])
+	length, err4 := time.ParseDuration(args[4])
+	if err := errors.Join(err1, err2, err3, err4); err != nil || i < 0 {
 		return nil, fmt.Errorf("bad arguments %q: %w", args, err)
 	}
 
@@ -130,7 +131,7 @@ func watched(args []string) (any, error) {
 	}
 	before := heapAndStacks()
 	var pings atomic.Int64
-	add, err := keepers[i].keep(n, &pings)
+	add, err := keepers[i].keep(n, every, &pings)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +140,7 @@ func watched(args []string) (any, error) {
 	collect := debug.SetGCPercent(-1)
 	start := time.Now()
 	for i := range n {
-		if wait := time.Duration(float64(beat)*float64(i)/float64(n)) - time.Since(start); wait > time.Millisecond {
+		if wait := time.Duration(float64(every)*float64(i)/float64(n)) - time.Since(start); wait > time.Millisecond {
 			time.Sleep(wait)
 		}
 		if err := add(i); err != nil {
@@ -147,7 +148,7 @@ func watched(args []string) (any, error) {
 		}
 	}
 	debug.SetGCPercent(collect)
-	time.Sleep(time.Until(start.Add(2*beat + beat/10))) // until even the last was pinged
+	time.Sleep(time.Until(start.Add(2*every + every/10))) // until even the last was pinged
 	var w watch
 	w.Bytes = (heapAndStacks() - before) / float64(n)
 	_, resident, err := memory()
