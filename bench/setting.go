@@ -109,5 +109,3 @@ func costs(s *section, what string, all []series) {
 // bareSyscalls are the floor: the system calls, on the descriptor, and nothing
 // else.
 type bareSyscalls struct{ set, get, info func() error }
-
-var errLinux = fmt.Errorf("%w: it takes Linux", errors.ErrUnsupported)

@@ -3,10 +3,14 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"runtime"
 	"time"
 )
+
+var errLinux = fmt.Errorf("%w: it takes Linux", errors.ErrUnsupported)
 
 func bareCalls(*net.TCPConn) (*bareSyscalls, error) { return nil, errLinux }
 
