@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"reflect"
 	"syscall"
 )
@@ -144,16 +143,4 @@ func notTCP(conn net.Conn) error {
 		return fmt.Errorf("keepalive: no way to the socket inside %T: it embeds no net.Conn and has no SyscallConn, nor a NetConn, Unwrap, Raw or UnderlyingConn that returns a net.Conn", conn)
 	}
 	return fmt.Errorf("keepalive: %T (%s): %w", conn, network, ErrNotTCP)
-}
-
-// connected tells whether conn still has a peer.
-func connected(conn net.Conn) error {
-	var gone error
-	if err := control(conn, func(fd uintptr) { gone = system.kernel.peer(fd) }); err != nil {
-		return err
-	}
-	if gone != nil {
-		return fmt.Errorf("keepalive: the connection is dead already: %w", os.NewSyscallError("getpeername", gone))
-	}
-	return nil
 }

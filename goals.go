@@ -44,6 +44,22 @@ func SystemDefaults() (Options, error) { return system.defaults() }
 func (o Options) DetectionTime() time.Duration { return system.detectionTime(o) }
 
 func (p *platform) detectionTime(o Options) time.Duration {
+	o, span, ok := p.inForce(o)
+	switch {
+	case !ok:
+		return 0
+	case o.Disabled, o.Idle > never-span:
+		return never
+	case span == 0:
+		return 0
+	}
+	return o.Idle + span
+}
+
+// inForce is o as this system rounds it, with its defaults for what is zero or
+// missing, and the time from the first probe to the end. It is not ok when that
+// cannot be known; for Disabled it is not asked.
+func (p *platform) inForce(o Options) (_ Options, span time.Duration, ok bool) {
 	if p.check(o) != nil {
 		// It may be the system's own, which is in force though it cannot be set.
 		if d, err := p.defaults(); err == nil {
@@ -54,11 +70,11 @@ func (p *platform) detectionTime(o Options) time.Duration {
 			}
 		}
 		if p.check(o) != nil {
-			return 0
+			return o, 0, false
 		}
 	}
 	if o.Disabled {
-		return never
+		return o, 0, true
 	}
 	rows := p.current()
 	var defaults *Options
@@ -70,29 +86,23 @@ func (p *platform) detectionTime(o Options) time.Duration {
 		if defaults == nil {
 			d, err := p.defaults()
 			if err != nil {
-				return 0
+				return o, 0, false
 			}
 			defaults = &d
 		}
 		o.set(i, defaults.get(i))
 	}
-	idle, span := o.Idle, mul(o.Interval, int64(o.Count))
+	span = mul(o.Interval, int64(o.Count))
 	if span == 0 {
 		span = p.abort
 	}
 	if u := o.UserTimeout; p.userTimeoutRules && u != 0 && u != NoUserTimeout && o.Interval > 0 {
 		r := p.rows[userTimeout]
 		u = time.Duration(r.encode(int64(u)) * int64(r.unit))
-		probes := (u - idle + o.Interval - 1) / o.Interval
+		probes := (u - o.Idle + o.Interval - 1) / o.Interval
 		span = mul(o.Interval, int64(max(1, probes)))
 	}
-	if span == 0 {
-		return 0
-	}
-	if idle > never-span {
-		return never
-	}
-	return idle + span
+	return o, span, true
 }
 
 // mul is d·n, or never.

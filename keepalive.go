@@ -40,6 +40,10 @@ var system = &table
 //
 //   - [net.ErrClosed], when conn was closed on this side.
 //
+//   - An error that is [syscall.ENOTCONN], when the connection is over: reset
+//     by the peer, timed out, or finished by both sides. Which of these, the
+//     kernel tells once, and Enable leaves it to the next Read; see [Diagnose].
+//
 //   - An error that says so when conn is nil, or wraps nil or itself.
 //
 //   - An [*OptionError] with the kernel's error when it refuses a value. What
@@ -47,10 +51,6 @@ var system = &table
 //
 // On a Multipath TCP connection Linux lacks the user timeout and, before 6.10,
 // the times and the count: Enable then returns errors.ErrUnsupported.
-//
-// Linux takes the options of a connection that the peer has reset, or that has
-// timed out; the next Read tells. Darwin and illumos refuse, with EINVAL, and
-// FreeBSD with ECONNRESET: then the error also is [syscall.ENOTCONN].
 func Enable(conn net.Conn, o Options) error {
 	if err := system.check(o); err != nil {
 		if !o.complete() {
@@ -72,7 +72,7 @@ func Enable(conn net.Conn, o Options) error {
 		return fmt.Errorf("keepalive: %T has no socket: %w", conn, err)
 	}
 	var applied error
-	if err := c.Control(func(fd uintptr) { applied = system.apply(fd, o) }); err != nil {
+	if err := c.Control(func(fd uintptr) { applied = system.enable(fd, o) }); err != nil {
 		return fmt.Errorf("keepalive: %w", err)
 	}
 	return applied
@@ -81,7 +81,7 @@ func Enable(conn net.Conn, o Options) error {
 // enableAny is Enable for what is not plainly a TCP connection.
 func enableAny(conn net.Conn, o Options) error {
 	var applied error
-	if err := control(conn, func(fd uintptr) { applied = system.apply(fd, o) }); err != nil {
+	if err := control(conn, func(fd uintptr) { applied = system.enable(fd, o) }); err != nil {
 		return err
 	}
 	return applied
@@ -112,7 +112,7 @@ func Disable(conn net.Conn) error { return Enable(conn, Options{Disabled: true})
 // The error is [errors.ErrUnsupported] when a time or the count cannot be read
 // on this system, as on OpenBSD and on Windows before 10 version 1709.
 // The Options hold the rest, and zero for what is not known. Other errors are
-// those of Enable.
+// those of Enable; with ENOTCONN, too, the Options hold what was read.
 func Get(conn net.Conn) (Options, error) {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok || tcp == nil || system.on == nil {
@@ -124,7 +124,7 @@ func Get(conn net.Conn) (Options, error) {
 	}
 	var o Options
 	var read error
-	if err := c.Control(func(fd uintptr) { o, read = system.read(fd) }); err != nil {
+	if err := c.Control(func(fd uintptr) { o, read = system.get(fd) }); err != nil {
 		return Options{}, fmt.Errorf("keepalive: %w", err)
 	}
 	return o, read
@@ -134,7 +134,7 @@ func Get(conn net.Conn) (Options, error) {
 func getAny(conn net.Conn) (Options, error) {
 	var o Options
 	var read error
-	if err := control(conn, func(fd uintptr) { o, read = system.read(fd) }); err != nil {
+	if err := control(conn, func(fd uintptr) { o, read = system.get(fd) }); err != nil {
 		return Options{}, err
 	}
 	return o, read

@@ -21,4 +21,19 @@ var table = platform{
 		userTimeout: {name: "TCP_RXT_CONNDROPTIME", level: unix.IPPROTO_TCP, opt: unix.TCP_RXT_CONNDROPTIME, unit: time.Second, min: 1, max: math.MaxUint32 / 1000},
 	},
 	kernel: sockets{},
+	info:   &infoCall{"TCP_CONNECTION_INFO", "getsockopt", tcpConnectionInfo},
+}
+
+// tcpConnectionInfo: times are milliseconds (bsd/netinet/tcp.h, struct
+// tcp_connection_info).
+func tcpConnectionInfo(fd uintptr) (Info, bool, error) {
+	t, err := unix.GetsockoptTCPConnectionInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_CONNECTION_INFO)
+	if err != nil {
+		return unknown, false, err
+	}
+	i := unknown
+	i.Unacked = int(t.Snd_sbbytes)
+	i.Resent = int(t.Txretransmitpackets)
+	i.RTT = time.Duration(t.Srtt) * time.Millisecond
+	return i, t.State != 0, nil // TCPS_CLOSED
 }

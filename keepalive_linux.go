@@ -4,6 +4,7 @@ import (
 	"math"
 	"runtime"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,7 +22,75 @@ var table = platform{
 		userTimeout: {name: "TCP_USER_TIMEOUT", level: unix.IPPROTO_TCP, opt: unix.TCP_USER_TIMEOUT, unit: time.Millisecond, min: 1, max: math.MaxInt32, inherited: true},
 	},
 	proto:  &row{name: "SO_PROTOCOL", level: unix.SOL_SOCKET, opt: unix.SO_PROTOCOL},
-	kernel: sockets{},
+	kernel: linuxSockets{},
+	info:   &infoCall{"TCP_INFO", "getsockopt", tcpInfo},
 
 	userTimeoutRules: true, // net/ipv4/tcp_timer.c, tcp_keepalive_timer
+}
+
+// linuxSockets saves on the cost of entering a system call, so that asking
+// whether there still is a peer costs Enable nothing: these calls wait for
+// nothing but the socket's lock, which is held while data is copied at most.
+type linuxSockets struct{ sockets }
+
+// A system call of its own for each is younger, on 386 and s390x, than the
+// oldest kernels that Go runs on: there they do not exist, and x/sys knows the
+// other way.
+
+func (s linuxSockets) set(fd uintptr, level, opt int, v int32) error {
+	_, _, errno := unix.RawSyscall6(unix.SYS_SETSOCKOPT, fd, uintptr(level), uintptr(opt), uintptr(unsafe.Pointer(&v)), unsafe.Sizeof(v), 0)
+	switch errno {
+	case 0:
+		return nil
+	case unix.ENOSYS:
+		return s.sockets.set(fd, level, opt, v)
+	}
+	return errno
+}
+
+func (s linuxSockets) peer(fd uintptr) error {
+	var name, size uint32 // the size is zero: nothing is written
+	_, _, errno := unix.RawSyscall(unix.SYS_GETPEERNAME, fd, uintptr(unsafe.Pointer(&name)), uintptr(unsafe.Pointer(&size)))
+	switch errno {
+	case 0:
+		return nil
+	case unix.ENOSYS:
+		return s.sockets.peer(fd)
+	}
+	return errno
+}
+
+// tcpInfo reads TCP_INFO up to what is needed, without the allocation of x/sys's
+// getter. See tcp_get_info in net/ipv4/tcp.c for what the fields are.
+func tcpInfo(fd uintptr) (Info, bool, error) {
+	const tcpClose = 7 // include/net/tcp_states.h
+	var t unix.TCPInfo
+	const all, enough = unsafe.Offsetof(t.Min_rtt), unsafe.Offsetof(t.Pacing_rate)
+	size := uint32(all)
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_INFO, uintptr(unsafe.Pointer(&t)), uintptr(unsafe.Pointer(&size)), 0)
+	switch {
+	case errno == unix.ENOSYS:
+		full, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil {
+			return unknown, false, err
+		}
+		t = *full
+	case errno != 0:
+		return unknown, false, errno
+	case uintptr(size) < enough, t.State == 0: // not the kernel, but an emulator
+		return unknown, false, unix.ENOPROTOOPT
+	}
+	return Info{
+		// Keepalive goes by the younger one (tcp_keepalive_timer).
+		Silence:     time.Duration(min(t.Last_data_recv, t.Last_ack_recv)) * time.Millisecond,
+		Probes:      int(t.Probes),
+		Unacked:     int(t.Unacked),
+		Retransmits: int(t.Retransmits),
+		Resent:      int(t.Total_retrans),
+		RTT:         time.Duration(t.Rtt) * time.Microsecond,
+
+		rto:     time.Duration(t.Rto>>min(t.Backoff, 31)) * time.Microsecond,
+		sent:    time.Duration(t.Last_data_sent) * time.Millisecond,
+		waiting: t.Unacked == 0 && t.Notsent_bytes > 0, // zero before Linux 4.6
+	}, t.State != tcpClose, nil
 }

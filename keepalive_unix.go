@@ -2,7 +2,11 @@
 
 package keepalive
 
-import "golang.org/x/sys/unix"
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
 
 type sockets struct{}
 
@@ -37,4 +41,25 @@ func (sockets) peer(fd uintptr) error {
 
 func (sockets) missing(err error) bool {
 	return err == unix.ENOPROTOOPT || err == unix.EOPNOTSUPP || err == unix.ENOTSUP
+}
+
+// errnoCause is the cause of an error of the kernel's.
+func errnoCause(err error, transfer bool) Cause {
+	errno, ok := err.(syscall.Errno)
+	if !ok {
+		return Unknown
+	}
+	switch errno {
+	case unix.ETIMEDOUT, unix.ENETRESET:
+		return Dead
+	case unix.ECONNRESET, unix.ECONNREFUSED, unix.ECONNABORTED, unix.EPIPE:
+		return Reset
+	case unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EHOSTDOWN, unix.ENETDOWN:
+		return Unreachable
+	case unix.ENOTCONN:
+		if transfer && system.proto != nil { // Multipath TCP, which has lost its last path
+			return Dead
+		}
+	}
+	return Unknown
 }

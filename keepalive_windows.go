@@ -28,6 +28,7 @@ var table = platform{
 	},
 	times:  &times{name: "SIO_KEEPALIVE_VALS", idle: 2 * time.Hour, interval: time.Second},
 	kernel: sockets{},
+	info:   &infoCall{"SIO_TCP_INFO", "wsaioctl", tcpInfo},
 
 	elsewhere: registryTimes,
 }
@@ -48,6 +49,31 @@ func registryTimes(p *platform) (Options, error) {
 		}
 	}
 	return o, nil
+}
+
+// tcpInfo asks for TCP_INFO_v0 (mstcpip.h), which x/sys lacks.
+func tcpInfo(fd uintptr) (Info, bool, error) {
+	const sioTCPInfo = 0xD8000027
+	var t struct {
+		state, mss                                     uint32
+		connectionTimeMs                               uint64
+		timestampsEnabled                              uint8
+		rttUs, minRttUs, bytesInFlight                 uint32
+		cwnd, sndWnd, rcvWnd, rcvBuf                   uint32
+		bytesOut, bytesIn                              uint64
+		bytesReordered, bytesRetrans                   uint32
+		fastRetrans, dupAcksIn, timeoutEpisodes, synRe uint32
+	}
+	var version, n uint32
+	err := windows.WSAIoctl(windows.Handle(fd), sioTCPInfo, (*byte)(unsafe.Pointer(&version)), uint32(unsafe.Sizeof(version)),
+		(*byte)(unsafe.Pointer(&t)), uint32(unsafe.Sizeof(t)), &n, nil, 0)
+	if err != nil {
+		return unknown, false, err
+	}
+	i := unknown
+	i.Unacked = int(t.bytesInFlight)
+	i.RTT = time.Duration(t.rttUs) * time.Microsecond
+	return i, t.state != 0, nil // TCPSTATE_CLOSED
 }
 
 // soType is SO_TYPE of winsock2.h, which x/sys lacks.
@@ -97,4 +123,30 @@ func (sockets) peer(fd uintptr) error {
 
 func (sockets) missing(err error) bool {
 	return err == windows.WSAENOPROTOOPT || err == windows.WSAEOPNOTSUPP
+}
+
+// errnoCause is the cause of an error of the kernel's: of Windows Sockets, of
+// overlapped I/O, or of those that package syscall has made up.
+func errnoCause(err error, _ bool) Cause {
+	errno, ok := err.(syscall.Errno)
+	if !ok {
+		return Unknown
+	}
+	switch errno {
+	case windows.WSAETIMEDOUT, windows.WSAENETRESET, windows.WSAECONNABORTED,
+		windows.ERROR_NETNAME_DELETED, windows.ERROR_SEM_TIMEOUT, windows.ERROR_CONNECTION_ABORTED,
+		syscall.ETIMEDOUT, syscall.ENETRESET:
+		return Dead
+	case windows.WSAECONNRESET, windows.WSAECONNREFUSED,
+		windows.ERROR_CONNECTION_REFUSED, windows.ERROR_PORT_UNREACHABLE,
+		syscall.ECONNREFUSED, syscall.ECONNABORTED, syscall.EPIPE:
+		return Reset
+	case windows.WSAEHOSTUNREACH, windows.WSAENETUNREACH, windows.WSAEHOSTDOWN, windows.WSAENETDOWN,
+		windows.ERROR_HOST_UNREACHABLE, windows.ERROR_NETWORK_UNREACHABLE,
+		syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.ENETDOWN:
+		return Unreachable
+	case windows.WSAESHUTDOWN, windows.ERROR_OPERATION_ABORTED:
+		return Closed
+	}
+	return Unknown
 }

@@ -102,8 +102,7 @@ type Listener struct {
 	// OnError is told what went wrong with a connection, before Accept returns
 	// it all the same. Without it, Options that are out of range set nothing,
 	// and nobody knows: give it, or ask Options.Validate first. It gets an error
-	// of [Enable], or [syscall.ENOTCONN] for a connection that is already dead,
-	// and is called in the goroutine of Accept, so it should be quick.
+	// of [Enable] and is called in the goroutine of Accept, so it should be quick.
 	OnError func(net.Conn, error)
 }
 
@@ -114,14 +113,7 @@ func (l Listener) Accept() (net.Conn, error) {
 	if err != nil || conn == nil {
 		return conn, err
 	}
-	err = Enable(conn, l.Options)
-	if l.OnError == nil {
-		return conn, nil
-	}
-	if err == nil {
-		err = connected(conn) // Linux sets options on dead connections, too
-	}
-	if err != nil && !errors.Is(err, ErrNotTCP) {
+	if err := Enable(conn, l.Options); err != nil && l.OnError != nil && !errors.Is(err, ErrNotTCP) {
 		l.OnError(conn, err)
 	}
 	return conn, nil

@@ -52,8 +52,9 @@ type platform struct {
 	proto  *row   // the option that reads the protocol, where there is Multipath TCP
 	times  *times // what idle and interval are set with where their options are missing
 	kernel kernel
+	info   *infoCall // nil where there is none
 
-	userTimeoutRules bool                             // it replaces the count
+	userTimeoutRules bool                             // it replaces the count, and alone counts while data is in flight
 	abort            time.Duration                    // what interval·count is until both are set
 	elsewhere        func(*platform) (Options, error) // the defaults that cannot be read from a socket
 }
@@ -63,6 +64,12 @@ type platform struct {
 type times struct {
 	name           string
 	idle, interval time.Duration // the system's own, for the one that is to be left alone
+}
+
+// infoCall is how to read what the kernel knows of a connection.
+type infoCall struct {
+	name, call string
+	read       func(fd uintptr) (i Info, open bool, err error) // whether the connection is still one
 }
 
 // kernel is the system calls. There is one for every kind of system, and
@@ -172,7 +179,7 @@ func (p *platform) check(o Options) error {
 			why = errors.New("is negative; zero leaves the setting alone")
 		case v < 0:
 			why = fmt.Errorf("is negative; %s takes %s, zero leaves the setting alone", p.name, r.limits(i))
-		case r != nil && (r.encode(v) < r.min || r.encode(v) > r.max):
+		case r != nil && (v <= (r.min-1)*int64(r.unit) || v > r.max*int64(r.unit)): // as it would be after encode, without a division
 			why = fmt.Errorf("is out of range; %s takes %s (%s)", p.name, r.limits(i), r.name)
 		default:
 			continue
@@ -222,6 +229,29 @@ func (p *platform) apply(fd uintptr, o Options) error {
 		}
 	}
 	return lacking.err()
+}
+
+// enable is apply for a connection. Linux takes the options of one that is dead,
+// too.
+func (p *platform) enable(fd uintptr, o Options) error {
+	return p.alive(fd, p.apply(fd, o))
+}
+
+// get is read for a connection.
+func (p *platform) get(fd uintptr) (Options, error) {
+	o, err := p.read(fd)
+	return o, p.alive(fd, err)
+}
+
+// alive is err, unless that is no real failure and the connection has no peer.
+func (p *platform) alive(fd uintptr, err error) error {
+	if p.on == nil || err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	if gone := p.kernel.peer(fd); gone != nil {
+		return fmt.Errorf("keepalive: the connection has no peer any more; a Read tells why: %w", os.NewSyscallError("getpeername", gone))
+	}
+	return err
 }
 
 // turn switches SO_KEEPALIVE. It comes before the times: Darwin arms the timer

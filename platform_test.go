@@ -81,11 +81,11 @@ func fake(times, user time.Duration) (*platform, *fakeKernel) {
 	return p, k
 }
 
-func (p *platform) enable(o Options) error {
+func (p *platform) try(o Options) error {
 	if err := p.check(o); err != nil {
 		return err
 	}
-	return p.apply(7, o)
+	return p.enable(7, o)
 }
 
 func TestUnits(t *testing.T) {
@@ -109,7 +109,7 @@ func TestUnits(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, k := fake(c.times, c.user)
-			require.NoError(t, p.enable(o))
+			require.NoError(t, p.try(o))
 			assert.Equal(t, c.calls, k.calls, "the switch first, then the fields in their order")
 			back, err := p.read(7)
 			require.NoError(t, err)
@@ -126,11 +126,11 @@ func TestUnits(t *testing.T) {
 func TestZeroAndNone(t *testing.T) {
 	t.Parallel()
 	p, k := fake(time.Second, time.Second)
-	require.NoError(t, p.enable(Options{}))
+	require.NoError(t, p.try(Options{}))
 	assert.Equal(t, []string{"set 101=1"}, k.calls)
 
 	k.calls = nil
-	require.NoError(t, p.enable(Options{UserTimeout: NoUserTimeout, Disabled: true}))
+	require.NoError(t, p.try(Options{UserTimeout: NoUserTimeout, Disabled: true}))
 	assert.Equal(t, []string{"set 101=0", "set 105=-1"}, k.calls)
 	back, err := p.read(7)
 	require.NoError(t, err)
@@ -154,11 +154,11 @@ func TestRangesOfMadeUpSystems(t *testing.T) {
 		{Options{Idle: time.Second, Count: 11}, "keepalive: Count 11: is out of range; madeup takes 1 to 10 (COUNT)"},
 		{Options{UserTimeout: NoUserTimeout - 1}, "keepalive: UserTimeout 2562047h47m16.854775806s: is out of range; madeup takes 1s to 596523h14m7s (USER)"},
 	} {
-		require.EqualError(t, p.enable(c.o), c.want)
+		require.EqualError(t, p.try(c.o), c.want)
 		assert.Empty(t, k.calls, "refused before any system call")
 	}
 	p, _ = fake(0, 0)
-	assert.EqualError(t, p.enable(Options{Count: -1}), "keepalive: Count -1: is negative; zero leaves the setting alone")
+	assert.EqualError(t, p.try(Options{Count: -1}), "keepalive: Count -1: is negative; zero leaves the setting alone")
 }
 
 func TestMissingOptions(t *testing.T) {
@@ -168,7 +168,7 @@ func TestMissingOptions(t *testing.T) {
 	t.Run("one, says the kernel", func(t *testing.T) {
 		p, k := fake(time.Second, time.Second)
 		k.fails[optCount] = errMissing
-		err := p.enable(full)
+		err := p.try(full)
 		require.ErrorIs(t, err, errors.ErrUnsupported)
 		require.ErrorIs(t, err, errMissing, "the kernel's own error")
 		var oe *OptionError
@@ -184,15 +184,15 @@ func TestMissingOptions(t *testing.T) {
 	})
 	t.Run("all the numbers, says the table", func(t *testing.T) {
 		p, k := fake(0, 0) // OpenBSD
-		err := p.enable(full)
+		err := p.try(full)
 		require.ErrorIs(t, err, errors.ErrUnsupported)
 		for _, name := range []string{"Idle 45s", "Interval 5s", "Count 3", "UserTimeout 1m0s"} {
 			assert.ErrorContains(t, err, name)
 		}
 		assert.NotContains(t, err.Error(), "\n")
 		assert.Equal(t, []string{"set 101=1"}, k.calls)
-		require.NoError(t, p.enable(Options{}))
-		require.NoError(t, p.enable(Options{UserTimeout: NoUserTimeout}), "there is none")
+		require.NoError(t, p.try(Options{}))
+		require.NoError(t, p.try(Options{UserTimeout: NoUserTimeout}), "there is none")
 		back, err := p.read(7)
 		require.ErrorIs(t, err, errors.ErrUnsupported)
 		assert.NotContains(t, err.Error(), "UserTimeout", "one that cannot be set is not in force")
@@ -200,7 +200,7 @@ func TestMissingOptions(t *testing.T) {
 	})
 	t.Run("everything", func(t *testing.T) {
 		p := &platform{name: "madeup"} // no kernel to call, either
-		err := p.enable(full)
+		err := p.try(full)
 		require.ErrorIs(t, err, errors.ErrUnsupported)
 		assert.ErrorContains(t, err, "KeepAlive true")
 		_, err = p.read(7)
@@ -223,7 +223,7 @@ func TestFailureInTheMiddle(t *testing.T) {
 		if opt != optIdle {
 			k.fails[optIdle] = errMissing
 		}
-		err := p.enable(full)
+		err := p.try(full)
 		require.ErrorIs(t, err, errRefused)
 		assert.NotErrorIs(t, err, errors.ErrUnsupported, "a real failure stands alone")
 		var oe *OptionError
@@ -236,8 +236,20 @@ func TestFailureInTheMiddle(t *testing.T) {
 		require.ErrorIs(t, err, errRefused)
 		assert.NotErrorIs(t, err, errGone)
 		k.gone = true
-		require.ErrorIs(t, p.enable(full), errGone)
+		require.ErrorIs(t, p.try(full), errGone)
 	}
+	// A system that takes the options of a dead connection, and lacks one.
+	p, k := fake(time.Second, 0)
+	k.gone = true
+	assert.ErrorIs(t, p.try(Options{Idle: time.Second}), errGone)
+	err := p.try(full)
+	assert.ErrorIs(t, err, errGone)
+	assert.NotErrorIs(t, err, errors.ErrUnsupported, "a real failure stands alone")
+	o, err := p.get(7)
+	assert.ErrorIs(t, err, errGone)
+	assert.Equal(t, full.Idle, o.Idle, "what was read is told all the same")
+	assert.NoError(t, p.apply(7, Options{Idle: time.Second}), "a socket that is being made has no peer")
+
 	for _, opt := range []int{optIdle, optInterval, optCount, optUserTimeout} {
 		p, k := fake(time.Second, time.Second)
 		k.fails[opt] = errRefused
@@ -279,11 +291,11 @@ func TestWindowsBothPaths(t *testing.T) {
 		{Options{Idle: math.MaxUint32 / 1000 * s}, []string{"set 101=1", "set 102=4294967"}, []string{"set 101=1", "times true 4294967000 1000"}, nil},
 	} {
 		p, k := fakeWindows(false)
-		require.NoError(t, p.enable(c.o))
+		require.NoError(t, p.try(c.o))
 		assert.Equal(t, c.modern, k.calls)
 
 		p, k = fakeWindows(true)
-		err := p.enable(c.o)
+		err := p.try(c.o)
 		assert.Equal(t, c.legacy, k.calls)
 		if c.lacking == nil {
 			require.NoError(t, err)
@@ -305,7 +317,7 @@ func TestWindowsBothPaths(t *testing.T) {
 
 	k.timesFail = errRefused
 	for option, o := range map[string]Options{"Idle": {Idle: s}, "Interval": {Interval: s}, "KeepAlive": {Disabled: true}} {
-		err = p.enable(o)
+		err = p.try(o)
 		require.ErrorIs(t, err, errRefused)
 		var oe *OptionError
 		require.ErrorAs(t, err, &oe)
@@ -314,7 +326,7 @@ func TestWindowsBothPaths(t *testing.T) {
 	}
 
 	k.timesFail = errMissing // neither the options nor the control code
-	err = p.enable(Options{Idle: s, Interval: s})
+	err = p.try(Options{Idle: s, Interval: s})
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 	assert.ErrorContains(t, err, "Idle 1s")
 	assert.ErrorContains(t, err, "Interval 1s")

@@ -1,0 +1,200 @@
+package keepalive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-keepalive/keepalive/internal/testpeer"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestDiagnose has every cause happen.
+func TestDiagnose(t *testing.T) {
+	t.Parallel()
+	quick := Options{Idle: time.Second, Interval: time.Second, Count: 1}
+	read := func(conn net.Conn) error {
+		conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+		_, err := conn.Read(make([]byte, 1))
+		return err
+	}
+	for name, c := range map[string]struct {
+		want    Cause
+		provoke func(t *testing.T, conn *net.TCPConn, far *testpeer.Far) error
+	}{
+		"deaf peer": {Dead, func(t *testing.T, conn *net.TCPConn, far *testpeer.Far) error {
+			if err := Enable(conn, quick); !errors.Is(err, errors.ErrUnsupported) {
+				require.NoError(t, err)
+			}
+			testpeer.Need(t, far.Deaf())
+			return read(conn)
+		}},
+		"deaf peer, data in flight": {Dead, func(t *testing.T, conn *net.TCPConn, far *testpeer.Far) error {
+			testpeer.Need(t, Enable(conn, Options{UserTimeout: time.Second}))
+			testpeer.Need(t, far.Deaf())
+			_, err := conn.Write([]byte{1})
+			require.NoError(t, err)
+			return read(conn)
+		}},
+		"vanished peer": {Reset, func(t *testing.T, conn *net.TCPConn, far *testpeer.Far) error {
+			testpeer.Need(t, far.Vanish())
+			_, err := conn.Write([]byte{1})
+			require.NoError(t, err)
+			return read(conn)
+		}},
+		"RST": {Reset, func(t *testing.T, conn *net.TCPConn, far *testpeer.Far) error {
+			require.NoError(t, far.Reset())
+			err := read(conn)
+			if err == io.EOF && reset(err) {
+				t.Skip("cannot be had here: Wine 8 makes an end of it")
+			}
+			return err
+		}},
+		"writing after the end": {Reset, func(t *testing.T, conn *net.TCPConn, far *testpeer.Far) error {
+			require.NoError(t, far.Reset())
+			read(conn)
+			_, err := conn.Write([]byte{1})
+			return err
+		}},
+		"read deadline": {Deadline, func(t *testing.T, conn *net.TCPConn, far *testpeer.Far) error {
+			conn.SetReadDeadline(time.Now().Add(time.Millisecond))
+			_, err := conn.Read(make([]byte, 1))
+			return err
+		}},
+		"write deadline": {Deadline, func(t *testing.T, conn *net.TCPConn, far *testpeer.Far) error {
+			conn.SetWriteDeadline(time.Now().Add(-time.Second))
+			_, err := conn.Write([]byte{1})
+			return err
+		}},
+		"closed here": {Closed, func(t *testing.T, conn *net.TCPConn, far *testpeer.Far) error {
+			conn.Close()
+			return read(conn)
+		}},
+		"closed here, while reading": {Closed, func(t *testing.T, conn *net.TCPConn, far *testpeer.Far) error {
+			time.AfterFunc(10*time.Millisecond, func() { conn.Close() })
+			return read(conn)
+		}},
+		"orderly end": {EOF, func(t *testing.T, conn *net.TCPConn, far *testpeer.Far) error {
+			far.Close()
+			return read(conn)
+		}},
+		"dial refused": {Reset, func(t *testing.T, conn *net.TCPConn, far *testpeer.Far) error {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			l.Close()
+			_, err = net.DialTimeout("tcp", l.Addr().String(), 20*time.Second)
+			return err
+		}},
+		"dial timeout": {Deadline, func(t *testing.T, conn *net.TCPConn, far *testpeer.Far) error {
+			_, err := net.DialTimeout("tcp", "127.0.0.1:1", time.Nanosecond)
+			return err
+		}},
+		"dial canceled": {Closed, func(t *testing.T, conn *net.TCPConn, far *testpeer.Far) error {
+			ctx, cancel := context.WithCancel(context.Background())
+			cancel()
+			_, err := new(net.Dialer).DialContext(ctx, "tcp", "127.0.0.1:1")
+			return err
+		}},
+		"http client timeout": {Deadline, func(t *testing.T, conn *net.TCPConn, far *testpeer.Far) error {
+			done := make(chan bool)
+			s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-done }))
+			t.Cleanup(s.Close)
+			t.Cleanup(func() { close(done) })
+			client := http.Client{Timeout: 50 * time.Millisecond}
+			_, err := client.Get(s.URL)
+			return err
+		}},
+		"http response header timeout": {Deadline, func(t *testing.T, conn *net.TCPConn, far *testpeer.Far) error {
+			done := make(chan bool)
+			s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-done }))
+			t.Cleanup(s.Close)
+			t.Cleanup(func() { close(done) })
+			client := http.Client{Transport: &http.Transport{ResponseHeaderTimeout: 50 * time.Millisecond}}
+			_, err := client.Get(s.URL)
+			return err
+		}},
+		"pipe closed here": {Closed, func(t *testing.T, conn *net.TCPConn, far *testpeer.Far) error {
+			a, _ := net.Pipe()
+			a.Close()
+			_, err := a.Write([]byte{1})
+			return err
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, far := testpeer.New(t, "tcp")
+			err := c.provoke(t, conn, far)
+			require.Error(t, err)
+			t.Logf("%v: %v", c.want, err)
+			assert.Equal(t, c.want, Diagnose(err), "%#v", err)
+			assert.Equal(t, c.want, Diagnose(&url.Error{Op: "Get", URL: "http://x", Err: fmt.Errorf("a library: %w", errors.Join(errors.New("else"), err))}), "wrapped")
+			if c.want == Dead {
+				var timeout net.Error
+				if errors.As(err, &timeout) && timeout.Timeout() {
+					assert.NotErrorIs(t, err, os.ErrDeadlineExceeded, "here is the trap")
+				}
+			}
+		})
+	}
+}
+
+// madeUp is an error of many faces.
+type madeUp struct {
+	timeout, dead bool
+	is            error
+	wraps         []error
+}
+
+func (madeUp) Error() string          { return "made up" }
+func (m madeUp) Timeout() bool        { return m.timeout }
+func (m madeUp) PeerDead() bool       { return m.dead }
+func (m madeUp) Is(target error) bool { return m.is != nil && target == m.is }
+func (m madeUp) Unwrap() []error      { return m.wraps }
+
+type itself struct{}
+
+func (itself) Error() string   { return "itself" }
+func (i itself) Unwrap() error { return i }
+
+type itselfTwice struct{}
+
+func (itselfTwice) Error() string     { return "itself twice" }
+func (i itselfTwice) Unwrap() []error { return []error{i, i} }
+
+func TestDiagnoseTrees(t *testing.T) {
+	t.Parallel()
+	for want, errs := range map[Cause][]error{
+		Unknown: {
+			nil, errors.New("timeout"), (*net.OpError)(nil), (*os.SyscallError)(nil), &net.OpError{Op: "read"},
+			madeUp{}, itself{}, itselfTwice{}, errors.Join(errors.New("a"), errors.New("b")), ErrNotTCP,
+			&net.DNSError{Err: "no such host"},
+		},
+		Dead: {madeUp{dead: true}, fmt.Errorf("%w, %w", errors.New("x"), madeUp{dead: true, timeout: true})},
+		Deadline: {
+			os.ErrDeadlineExceeded, context.DeadlineExceeded, madeUp{timeout: true}, madeUp{is: context.DeadlineExceeded},
+			madeUp{timeout: true, wraps: []error{errors.New("else")}}, fmt.Errorf("%w (%w)", context.DeadlineExceeded, io.EOF),
+			&net.DNSError{IsTimeout: true},
+		},
+		Closed: {net.ErrClosed, os.ErrClosed, io.ErrClosedPipe, context.Canceled, madeUp{is: net.ErrClosed}, madeUp{is: context.Canceled, timeout: true}},
+		EOF:    {io.EOF, io.ErrUnexpectedEOF, fmt.Errorf("header: %w", io.EOF), errors.Join(io.EOF, net.ErrClosed), madeUp{timeout: true, wraps: []error{io.EOF}}},
+	} {
+		for _, err := range errs {
+			assert.Equalf(t, want, Diagnose(err), "%#v", err)
+		}
+	}
+	for c := range EOF + 2 {
+		assert.Equal(t, c >= Dead && c <= EOF, c.String() != "unknown")
+	}
+	assert.Equal(t, "dead", Dead.String())
+	assert.True(t, strings.EqualFold("eof", EOF.String()))
+}
