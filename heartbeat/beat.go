@@ -66,10 +66,10 @@ func newBeat(c Config, t, ahead int64) beat {
 		quiet:    t,
 		pinged:   t,
 		round:    t,
-		wake:     t,
 		ahead:    ahead,
 	}
 	b.wait = b.nextWait()
+	b.wake = t + min(b.wait, forever)
 	return b
 }
 
