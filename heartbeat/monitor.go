@@ -232,5 +232,8 @@ func (m *Monitor) work() {
 		m.called = true
 	}
 	m.callers--
+	if m.peers == 0 {
+		m.arm(now())
+	}
 	m.mu.Unlock()
 }
