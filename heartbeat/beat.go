@@ -2,6 +2,7 @@ package heartbeat
 
 import (
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,15 +11,15 @@ var epoch = time.Now()
 
 func now() int64 { return int64(time.Since(epoch)) }
 
-// wallClock is what the monotonic clock is compared with: Linux stops the
-// latter while the machine is suspended (clock_gettime(2), CLOCK_MONOTONIC).
-// Tests move it.
-var wallClock = func() int64 { return time.Now().UnixNano() }
+// suspended is what tests add to the wall clock, to suspend the machine.
+var suspended atomic.Int64
 
-// clock returns now, and how far the wall clock is ahead of it.
+// clock returns now, and how far the wall clock is ahead of it: Linux stops the
+// monotonic clock while the machine is suspended (clock_gettime(2),
+// CLOCK_MONOTONIC).
 func clock() (t, ahead int64) {
 	t = now()
-	return t, wallClock() - t
+	return t, time.Now().UnixNano() + suspended.Load() - t
 }
 
 const (
