@@ -2,7 +2,11 @@ package main
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
+
+	"github.com/go-keepalive/keepalive/heartbeat"
+	"github.com/go-keepalive/keepalive/internal/testpeer"
 )
 
 // beat is the interval of all heartbeats here: ten a minute.
@@ -53,6 +57,10 @@ func heartbeats(l *lab, s *section) error {
 		}
 	}
 
+	hundred := seen[monitor][100_000]
+	s.promise(promise{what: "heartbeat.Monitor with 100,000 peers, ten pings a minute", seen: spreadOf(scale(hundred.CPU, 100)), limit: 5, unit: "% of a core"})
+	s.promise(promise{what: "heartbeat.Monitor, memory", seen: spread{median: hundred.Bytes}, limit: 256, unit: "bytes for each peer"})
+
 	s.say("Each way watches n peers in a process of its own and pings each every %v, ten times a minute; all answer at once, and nothing is sent, so what is counted is the "+
 		"keeping of time alone (yamux encodes and decodes its frames as well). The peers begin at times spread over one interval. Then the processor "+
 		"time of each process is read at the same moments, over %d windows of %v. Bytes are the growth of Go's heap and stacks. "+
@@ -102,6 +110,40 @@ func heartbeats(l *lab, s *section) error {
 	p.Y.Max *= 30
 	p.Legend.Top = true
 	s.picture("heartbeat-memory.svg", "Lines: the memory each way takes for a peer, by the number of peers", p)
+	return hearing(l, s)
+}
+
+// hearing compares what it takes to note that a peer lives, which a program does
+// for all that it reads.
+func hearing(l *lab, s *section) error {
+	conn, far, err := testpeer.Dial("tcp")
+	if err != nil {
+		return err
+	}
+	defer far.Close()
+	defer conn.Close()
+	var m heartbeat.Monitor
+	defer m.Stop()
+	peer, err := m.Add(heartbeat.Config{Interval: time.Hour, Timeout: 2 * time.Hour}, func() error { return nil }, func(*heartbeat.DeadError) {})
+	if err != nil {
+		return err
+	}
+	t := time.AfterFunc(time.Hour, func() {})
+	defer t.Stop()
+	var at atomic.Int64
+	all, err := compare(l.out, "Heard", l.rounds(21), 20_000,
+		way{name: "heartbeat.Peer.Heard", run: calls(func() error { peer.Heard(); return nil })},
+		way{name: "time.Timer.Reset", run: calls(func() error { t.Reset(time.Hour); return nil })},
+		way{name: "net.Conn.SetReadDeadline", run: calls(func() error { return conn.SetReadDeadline(time.Now().Add(time.Hour)) })},
+		way{name: "clock and atomic store (floor)", run: calls(func() error { at.Store(clock()); return nil })},
+	)
+	if err != nil {
+		return err
+	}
+	s.say("To note that something came from a peer, which a program does for all that it reads:")
+	costs(s, "a byte came", all)
+	s.promise(promise{what: "Heard", seen: spreadOf(all[0].ns), limit: 50, unit: "ns"})
+	s.promise(promise{what: "Heard", seen: spreadOf(all[0].allocs), unit: "allocations"})
 	return nil
 }
 

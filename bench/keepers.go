@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
-	"io"
+	"net"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/go-keepalive/keepalive/heartbeat"
 	"github.com/hashicorp/yamux"
 )
 
@@ -21,15 +23,19 @@ type keeper struct {
 // keepers stand in the order of their need for memory, the smallest first.
 var keepers = []keeper{
 	{array, loop},
+	{monitor, monitored},
 	{timer, timers},
 	{ticker, tickers},
+	{wrapped, conns},
 	{session, sessions},
 }
 
 const (
 	array   = "one loop over an array (floor)"
+	monitor = "heartbeat.Monitor"
 	timer   = "timer for each peer"
 	ticker  = "goroutine and ticker for each peer"
+	wrapped = "heartbeat.Conn for each peer"
 	session = "yamux session for each peer"
 )
 
@@ -131,37 +137,104 @@ func tickers(n int, every time.Duration, pings *atomic.Int64) (func(int) error, 
 	}, nil
 }
 
-// sessions is yamux's keepalive, over a connection that answers pings.
-func sessions(n int, every time.Duration, pings *atomic.Int64) (func(int) error, error) {
-	cfg := yamux.DefaultConfig()
-	cfg.LogOutput, cfg.KeepAliveInterval, cfg.ConnectionWriteTimeout = io.Discard, every, timeouts*every-every
-	all := make([]*yamux.Session, n)
+func monitored(n int, every time.Duration, pings *atomic.Int64) (func(int) error, error) {
+	var m heartbeat.Monitor
+	cfg := heartbeat.Config{Interval: every, Timeout: timeouts * every}
+	peers := make([]*heartbeat.Peer, n)
+	dead := func(err *heartbeat.DeadError) { fmt.Fprintln(os.Stderr, err) }
 	return func(i int) (err error) {
-		all[i], err = yamux.Client(&echo{pings: pings, answer: make(chan [12]byte, 1)}, cfg)
+		peers[i], err = m.Add(cfg, func() error {
+			pings.Add(1)
+			peers[i].Heard()
+			return nil
+		}, dead)
 		return err
 	}, nil
 }
 
-// echo is a connection whose far end answers yamux's pings: the header comes
-// back, with the flag of an answer.
+// conns is what heartbeat.Conn does on its own, while the application waits in
+// Read.
+func conns(n int, every time.Duration, pings *atomic.Int64) (func(int) error, error) {
+	const preface, ping, pong = 0xb7, 2, 3 // heartbeat/FORMAT.md
+	cfg := heartbeat.ConnConfig{Config: heartbeat.Config{Interval: every, Timeout: timeouts * every}}
+	all := make([]*heartbeat.Conn, n)
+	answer := func(sent []byte) []byte {
+		if len(sent) != 8 {
+			return nil
+		}
+		h := slices.Clone(sent)
+		switch sent[0] {
+		case preface:
+		case ping:
+			pings.Add(1)
+			h[0] = pong
+		default:
+			return nil
+		}
+		return h
+	}
+	return func(i int) (err error) {
+		all[i], err = heartbeat.NewConn(&echo{answer: answer, answers: make(chan []byte, 2)}, cfg)
+		if err != nil {
+			return err
+		}
+		go func() {
+			if _, err := all[i].Read(make([]byte, 1)); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+			}
+		}()
+		return nil
+	}, nil
+}
+
+// sessions is yamux's keepalive.
+func sessions(n int, every time.Duration, pings *atomic.Int64) (func(int) error, error) {
+	cfg := yamux.DefaultConfig()
+	cfg.LogOutput, cfg.KeepAliveInterval, cfg.ConnectionWriteTimeout = os.Stderr, every, timeouts*every-every
+	all := make([]*yamux.Session, n)
+	answer := func(sent []byte) []byte {
+		const ping, ack = 2, 2 // yamux's spec.md
+		if len(sent) != 12 || sent[1] != ping {
+			return nil
+		}
+		pings.Add(1)
+		h := slices.Clone(sent)
+		h[3] = ack
+		return h
+	}
+	return func(i int) (err error) {
+		all[i], err = yamux.Client(&echo{answer: answer, answers: make(chan []byte, 2)}, cfg)
+		return err
+	}, nil
+}
+
+// echo is a connection to a far end that answers at once.
 type echo struct {
-	pings  *atomic.Int64
-	answer chan [12]byte
+	net.Conn // nothing else is called
+	answer   func(sent []byte) []byte
+	answers  chan []byte
+	rest     []byte
 }
 
 func (e *echo) Write(b []byte) (int, error) {
-	var h [12]byte
-	if copy(h[:], b) == len(h) && h[1] == 2 { // a ping
-		e.pings.Add(1)
-		h[3] = 2 // ACK
-		e.answer <- h
+	if a := e.answer(b); a != nil {
+		e.answers <- a
 	}
 	return len(b), nil
 }
 
 func (e *echo) Read(b []byte) (int, error) {
-	h := <-e.answer
-	return copy(b, h[:]), nil
+	if len(e.rest) == 0 {
+		e.rest = <-e.answers
+	}
+	n := copy(b, e.rest)
+	e.rest = e.rest[n:]
+	return n, nil
 }
 
-func (e *echo) Close() error { return nil }
+func (e *echo) Close() error                     { return nil }
+func (e *echo) LocalAddr() net.Addr              { return nil }
+func (e *echo) RemoteAddr() net.Addr             { return nil }
+func (e *echo) SetDeadline(time.Time) error      { return nil }
+func (e *echo) SetReadDeadline(time.Time) error  { return nil }
+func (e *echo) SetWriteDeadline(time.Time) error { return nil }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-keepalive/keepalive"
@@ -11,12 +12,14 @@ import (
 // paper computes what it takes to keep many idle connections alive: the captured
 // exchange, once in every interval, for each connection.
 func paper(l *lab, s *section) error {
-	var probe exchange
-	for _, e := range l.traffic {
-		if e.What == "keepalive probe, IPv4" {
-			probe = e
+	find := func(what string) exchange {
+		i := slices.IndexFunc(l.traffic, func(e exchange) bool { return e.What == what })
+		if i < 0 {
+			return exchange{}
 		}
+		return l.traffic[i]
 	}
+	probe := find(probe4)
 	if len(probe.Packets) == 0 {
 		s.lacks("the cost on paper", errors.New("it is computed from captured packets, and there are none"))
 		return nil
@@ -37,11 +40,8 @@ func paper(l *lab, s *section) error {
 		{"keepalive, `KeepOpen(350s)`", keepalive.KeepOpen(350 * time.Second).Idle, probe},
 		{"keepalive, `KeepOpen(10m)`", keepalive.KeepOpen(10 * time.Minute).Idle, probe},
 		{"keepalive, Linux's own 2 h", 2 * time.Hour, probe},
-	}
-	for _, e := range l.traffic {
-		if e.What == "yamux ping, IPv4" {
-			settings = append(settings, setting{"yamux, its own 30 s", 30 * time.Second, e})
-		}
+		{"heartbeat.Conn, 30 s", 30 * time.Second, find(heartbeatPing)},
+		{"yamux, its own 30 s", 30 * time.Second, find(yamuxPing)},
 	}
 	var rows [][]string
 	for _, c := range settings {

@@ -88,6 +88,8 @@ func TestTraffic(t *testing.T) {
 	assert.Equal(t, "→ 40, ← 40", shapes["keepalive probe, IPv4, no timestamps"])
 	assert.Equal(t, "→ 72, ← 72", shapes["keepalive probe, IPv6"])
 	assert.Equal(t, "→ 60, ← 60", shapes["keepalive probe, IPv6, no timestamps"])
+	assert.Equal(t, "→ 64, ← 64, → 52", shapes[yamuxPing])
+	assert.Contains(t, shapes, heartbeatPing)
 }
 
 func TestCallOf(t *testing.T) {
@@ -181,7 +183,7 @@ func TestThatFit(t *testing.T) {
 	}
 	fits, err := thatFit(1000, map[string]float64{session: 1e12, ticker: 1})
 	require.NoError(t, err)
-	assert.Equal(t, map[string]bool{array: true, timer: true, ticker: true}, fits)
+	assert.Equal(t, map[string]bool{array: true, monitor: true, timer: true, ticker: true, wrapped: true}, fits)
 }
 
 // TestPipes: each moves all that is written, with writes of any size.

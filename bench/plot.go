@@ -40,11 +40,14 @@ var looks = map[string]look{
 	floor:   {grey, draw.RingGlyph{}},
 	none:    {grey, draw.RingGlyph{}},
 
+	monitor: {blue, draw.CircleGlyph{}},
+	wrapped: {orange, draw.PyramidGlyph{}},
 	array:   {grey, draw.RingGlyph{}},
 	timer:   {purple, draw.BoxGlyph{}},
 	ticker:  {green, draw.TriangleGlyph{}},
 	session: {vermilion, draw.SquareGlyph{}},
 
+	framed:  {blue, draw.CircleGlyph{}},
 	bareTCP: {grey, draw.RingGlyph{}},
 	stream:  {vermilion, draw.SquareGlyph{}},
 

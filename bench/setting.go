@@ -3,12 +3,16 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
+	"syscall"
 	"time"
 
 	"github.com/go-keepalive/keepalive"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/mikioh/tcp"
+	"github.com/mikioh/tcpinfo"
 	"github.com/mikioh/tcpopt"
 )
 
@@ -60,10 +64,15 @@ func setting(l *lab, s *section) error {
 				option(tcpopt.KeepAliveProbeInterval(0)), option(tcpopt.KeepAliveProbeCount(0)))
 		})},
 	}
+	info := []way{{name: ours, run: calls(func() error { _, err := keepalive.Inspect(conn); return err })}}
 	bare, err := bareCalls(conn)
 	if err == nil {
 		set = append(set, way{name: floor, run: calls(bare.set)})
 		get = append(get, way{name: floor, run: calls(bare.get)})
+		var i tcpinfo.Info
+		b := make([]byte, 256)
+		info = append(info, way{name: mikiohs, run: calls(func() error { _, err := mc.Option(i.Level(), i.Name(), b); return err })},
+			way{name: floor, run: calls(bare.info)})
 	} else {
 		s.lacks("the bare system calls", err)
 	}
@@ -76,11 +85,18 @@ func setting(l *lab, s *section) error {
 	if err != nil {
 		return err
 	}
+	inspected, err := compare(l.out, "Inspect", l.rounds(41), n, info...)
+	if errors.Is(err, errors.ErrUnsupported) {
+		s.lacks("Inspect", err)
+	} else if err != nil {
+		return err
+	}
 	s.say("On a `*net.TCPConn`: Enable with idle time, interval and count, four calls of setsockopt; and Get, which reads the user timeout besides and "+
 		"asks whether it is a TCP socket at all. Package net reads nothing back. The bare calls are made on the descriptor itself, without the "+
-		"lock that keeps it from being closed meanwhile; for Get they are the five that read. %d rounds of %s calls.", l.rounds(41), grouped(n))
+		"lock that keeps it from being closed meanwhile; for Get they are the five that read, and for Inspect getsockopt(TCP_INFO). %d rounds of %s calls.", l.rounds(41), grouped(n))
 	costs(s, "Enable", enabled)
 	costs(s, "Get", got)
+	costs(s, "Inspect", inspected)
 	if bare != nil {
 		s.promise(promise{what: "Enable against the bare calls", seen: enabled[0].over(enabled[3]), limit: 1.15, unit: "times"})
 	}
@@ -88,8 +104,63 @@ func setting(l *lab, s *section) error {
 	s.promise(promise{what: "Enable", seen: spreadOf(enabled[0].allocs), unit: "allocations"})
 	s.promise(promise{what: "Get", seen: spreadOf(got[0].allocs), unit: "allocations"})
 
-	s.picture("setting.svg", "Bars: the time of Enable and Get, each way", bars("Setting and reading keepalive", "ns per call",
-		group{"Enable", enabled}, group{"Get", got}))
+	if len(inspected) > 0 {
+		s.promise(promise{what: "Inspect against getsockopt(TCP_INFO)", seen: inspected[0].over(inspected[2]), limit: 1.2, unit: "times"})
+		s.promise(promise{what: "Inspect", seen: spreadOf(inspected[0].allocs), unit: "allocations"})
+	}
+	s.picture("setting.svg", "Bars: the time of Enable, Get and Inspect, each way", bars("Setting, reading, inspecting a connection", "ns per call",
+		group{"Enable", enabled}, group{"Get", got}, group{"Inspect", inspected}))
+	return diagnosing(l, s)
+}
+
+// diagnosing measures Diagnose on errors as connections return them.
+func diagnosing(l *lab, s *section) error {
+	op := func(err error) error { return &net.OpError{Op: "read", Net: "tcp", Err: err} }
+	dead := op(os.NewSyscallError("read", syscall.ETIMEDOUT))
+	if keepalive.Diagnose(dead) == keepalive.Unknown {
+		s.lacks("Diagnose", errors.New("on this system the kernel's errors are unknown to it"))
+		return nil
+	}
+	var ways []way
+	for _, c := range []struct {
+		name string
+		err  error
+		want keepalive.Cause
+	}{
+		{"dead", dead, keepalive.Dead},
+		{"dead, wrapped twice", fmt.Errorf("get: %w", fmt.Errorf("read: %w", dead)), keepalive.Dead},
+		{"deadline", op(os.ErrDeadlineExceeded), keepalive.Deadline},
+		{"closed", op(net.ErrClosed), keepalive.Closed},
+		{"EOF", io.EOF, keepalive.EOF},
+	} {
+		ways = append(ways, way{name: c.name, run: calls(func() error {
+			if got := keepalive.Diagnose(c.err); got != c.want {
+				return fmt.Errorf("%v is %v, not %v", c.err, got, c.want)
+			}
+			return nil
+		})})
+	}
+	ways = append(ways, way{name: "errors.Is, for one of them", run: calls(func() error {
+		if !errors.Is(dead, syscall.ETIMEDOUT) {
+			return errors.New("it is not")
+		}
+		return nil
+	})})
+	all, err := compare(l.out, "Diagnose", l.rounds(21), 20_000, ways...)
+	if err != nil {
+		return err
+	}
+	var rows [][]string
+	var worst spread
+	for _, r := range all {
+		t := spreadOf(r.ns)
+		rows = append(rows, []string{r.way, t.String(), num(spreadOf(r.allocs).median)})
+		if t.median > worst.median && r.way != all[len(all)-1].way {
+			worst = t
+		}
+	}
+	s.table([]string{"Diagnose", "ns", "allocations"}, rows)
+	s.promise(promise{what: "Diagnose, the slowest of these errors", seen: worst, limit: 100, unit: "ns"})
 	return nil
 }
 

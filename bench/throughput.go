@@ -7,11 +7,13 @@ import (
 	"net"
 	"time"
 
+	"github.com/go-keepalive/keepalive/heartbeat"
 	"github.com/hashicorp/yamux"
 )
 
 const (
 	bareTCP = "bare TCP" // the floor
+	framed  = "heartbeat.Conn"
 	stream  = "yamux stream"
 )
 
@@ -30,6 +32,7 @@ type pipe struct {
 
 var pipes = []pipe{
 	{bareTCP, func(near, far net.Conn) (io.Writer, io.Reader, error) { return near, far, nil }},
+	{framed, framedConn},
 	{stream, yamuxStream},
 }
 
@@ -39,6 +42,7 @@ func throughput(l *lab, s *section) error {
 	if l.short {
 		sizes = []int{512, 64 << 10}
 	}
+	promised := map[int]float64{512: 0.6, 64 << 10: 0.9}
 	head := []string{"bytes a write"}
 	curves := make([]curve, len(pipes))
 	for i, p := range pipes {
@@ -68,6 +72,10 @@ func throughput(l *lab, s *section) error {
 			row = append(row, seen[0].over(r).String())
 		}
 		rows = append(rows, row)
+		if least, ok := promised[size]; ok {
+			s.promise(promise{what: fmt.Sprintf("heartbeat.Conn against bare TCP, writes of %s bytes", grouped(size)), seen: seen[0].over(seen[1]),
+				limit: least, unit: "times the throughput", atLeast: true})
+		}
 	}
 	s.say("%d connections at once over loopback, so that no processor ever sleeps. At one end of each a goroutine writes, at the other one reads what there is "+
 		"into a buffer of 64 KiB; from the first write until the last byte is read. %d rounds of up to 64 MiB.", streams, l.rounds(throughputRounds))
@@ -151,6 +159,16 @@ func tcpPair() (near, far net.Conn, err error) {
 	}
 	far, err = p.l.Accept()
 	return near, far, err
+}
+
+func framedConn(near, far net.Conn) (io.Writer, io.Reader, error) {
+	cfg := heartbeat.ConnConfig{Config: heartbeat.Config{Interval: beat, Timeout: timeouts * beat}}
+	w, err := heartbeat.NewConn(near, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := heartbeat.NewConn(far, cfg)
+	return w, r, err
 }
 
 func yamuxStream(near, far net.Conn) (io.Writer, io.Reader, error) {

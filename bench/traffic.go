@@ -17,6 +17,13 @@ type packet struct {
 	Payload  int           // bytes of data
 }
 
+// The exchanges that paper needs.
+const (
+	probe4        = "keepalive probe, IPv4"
+	heartbeatPing = "heartbeat.Conn ping, IPv4"
+	yamuxPing     = "yamux ping, IPv4"
+)
+
 // exchange is what passes on a link once in an interval.
 type exchange struct {
 	What    string

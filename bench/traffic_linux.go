@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/heartbeat"
 	"github.com/hashicorp/yamux"
 	"golang.org/x/sys/unix"
 )
@@ -106,9 +107,10 @@ func captured([]string) (any, error) {
 		return names, nil
 	}
 	names, err := run([]talker{
-		{what: "keepalive probe, IPv4", ip: far4, opts: options},
+		{what: probe4, ip: far4, opts: options},
 		{what: "keepalive probe, IPv6", ip: far6, opts: options},
-		{what: "yamux ping, IPv4", ip: far4, opts: off, start: yamuxPair},
+		{what: heartbeatPing, ip: far4, opts: off, start: connPair},
+		{what: yamuxPing, ip: far4, opts: off, start: yamuxPair},
 	})
 	if err != nil {
 		return nil, err
@@ -141,6 +143,18 @@ func captured([]string) (any, error) {
 	}
 	slices.SortFunc(all, func(a, b exchange) int { return strings.Compare(a.What, b.What) })
 	return all, errors.Join(errs...)
+}
+
+// connPair has either end ping the other, if that is silent.
+func connPair(near, far net.Conn) error {
+	for _, conn := range []net.Conn{near, far} {
+		c, err := heartbeat.NewConn(conn, heartbeat.ConnConfig{Config: heartbeat.Config{Interval: interval, Timeout: timeouts * interval}})
+		if err != nil {
+			return err
+		}
+		go c.Read(make([]byte, 1)) // where an application waits
+	}
+	return nil
 }
 
 // yamuxPair has the near end ping.
