@@ -20,24 +20,20 @@ func heartbeats(l *lab, s *section) error {
 	}
 	sizes, windows, length := []int{1000, 10_000, 100_000, 1_000_000}, 12, 500*time.Millisecond
 	if l.short {
-		sizes = []int{100_000}
+		sizes, length = []int{100_000}, 250*time.Millisecond
 	}
 	windows *= l.effort
 	seen := map[string]map[int]*watch{}
-	var skipped []string
-	resident := map[string]float64{} // for each peer, at the size before
+	var notes []unfit
+	needs := map[string]need{} // as measured at the size before
 	for _, n := range sizes {
-		fits, err := thatFit(n, resident)
+		available, _, err := memory()
 		if err != nil {
 			return err
 		}
-		var names []string
-		for _, k := range keepers {
-			if !fits[k.name] {
-				skipped = append(skipped, fmt.Sprintf("%s peers by %s would take some %s of memory", grouped(n), k.name, withUnit(resident[k.name]*float64(n), "B")))
-				continue
-			}
-			names = append(names, k.name)
+		names, left := thatFit(n, available, needs)
+		for _, l := range left {
+			notes = append(notes, unfit{grouped(n) + " peers by " + l.name, l.err})
 		}
 		l.note("heartbeat: %s peers", grouped(n))
 		found, err := watchAll(names, n, beat, windows, length)
@@ -49,7 +45,7 @@ func heartbeats(l *lab, s *section) error {
 				seen[name] = map[int]*watch{}
 			}
 			seen[name][n] = w
-			resident[name] = w.Resident
+			needs[name] = need{w.Resident, quantile(w.CPU, 0.5) / float64(n)}
 			for i := range w.CPU {
 				line(l.out, fmt.Sprintf("Watch/peers=%d", n), name, int(w.Pings[i]*length.Seconds()))
 				fmt.Fprintf(l.out, "\t%10.1f cpu-ns/ping\t%8.4f %%core\t%8.1f B/peer\n", w.CPU[i]/w.Pings[i]*1e9, 100*w.CPU[i], w.Bytes)
@@ -61,12 +57,12 @@ func heartbeats(l *lab, s *section) error {
 	s.promise(promise{what: "heartbeat.Monitor with 100,000 peers, ten pings a minute", seen: spreadOf(scale(hundred.CPU, 100)), limit: 5, unit: "% of a core"})
 	s.promise(promise{what: "heartbeat.Monitor, memory", seen: spread{median: hundred.Bytes}, limit: 256, unit: "bytes for each peer"})
 
-	s.say("Each way watches n peers in a process of its own and pings each every %v, ten times a minute; all answer at once, and nothing is sent, so what is counted is the "+
-		"keeping of time alone (yamux encodes and decodes its frames as well). The peers begin at times spread over one interval. Then the processor "+
+	s.say("Each way watches n peers in a process of its own and pings each every %v, ten times a minute; all answer at once, and nothing is sent, so what is counted is "+
+		"the keeping of time (Conn and yamux make and read their frames as well). The peers begin at times spread over one interval. Then the processor "+
 		"time of each process is read at the same moments, over %d windows of %v. Bytes are the growth of Go's heap and stacks. "+
 		"The floor is a loop over an array.", beat, windows, length)
-	for _, what := range skipped {
-		s.say("Not measured in this run: %s, and two thirds of what is free are not enough for all.", what)
+	for _, n := range notes {
+		s.lacks(n.name, n.err)
 	}
 	var memory, cpu [][]string
 	var bytesCurves, cpuCurves []curve
@@ -147,22 +143,31 @@ func hearing(l *lab, s *section) error {
 	return nil
 }
 
-// thatFit tells which ways can keep n peers at once in two thirds of the memory
-// that there is, going by what a peer took before. The smallest come first.
-func thatFit(n int, resident map[string]float64) (map[string]bool, error) {
-	available, _, err := memory()
-	if err != nil {
-		return nil, err
-	}
-	left := float64(available) * 2 / 3
-	fits := map[string]bool{}
+// need is what a way takes for each peer.
+type need struct{ memory, cores float64 }
+
+// unfit is a way that is not measured, and why.
+type unfit struct {
+	name string
+	err  error
+}
+
+// thatFit picks the ways that can keep n peers, by what a peer has needed: each
+// in less than one core, all at once in two thirds of the memory that is free. The
+// smallest come first.
+func thatFit(n int, available int64, needs map[string]need) (fit []string, left []unfit) {
+	free := float64(available) * 2 / 3
 	for _, k := range keepers { // in the order of their size
-		need := resident[k.name] * float64(n)
-		if need > left {
-			continue
+		memory, cores := needs[k.name].memory*float64(n), needs[k.name].cores*float64(n)
+		switch {
+		case memory > free:
+			left = append(left, unfit{k.name, fmt.Errorf("they would take some %s of memory, of which there is not enough for all", withUnit(memory, "B"))})
+		case cores > 1:
+			left = append(left, unfit{k.name, fmt.Errorf("they would take some %.0f %% of a core", 100*cores)})
+		default:
+			fit = append(fit, k.name)
+			free -= memory
 		}
-		fits[k.name] = true
-		left -= need
 	}
-	return fits, nil
+	return fit, left
 }

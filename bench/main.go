@@ -140,7 +140,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	l.note("done")
-	if len(broken(sections)) > 0 {
+	if len(which(sections, promise.broken)) > 0 {
 		return 1
 	}
 	return 0
@@ -174,7 +174,7 @@ func (l *lab) measure(parts []part) ([]*section, error) {
 		return nil, err
 	}
 	for i, s := range sections {
-		missed := broken([]*section{s})
+		missed := which([]*section{s}, promise.missed)
 		if len(missed) == 0 {
 			continue
 		}

@@ -178,12 +178,13 @@ func TestWatch(t *testing.T) {
 
 func TestThatFit(t *testing.T) {
 	t.Parallel()
-	if _, _, err := memory(); errors.Is(err, errors.ErrUnsupported) {
-		t.Skipf("cannot be had here: %v", err)
-	}
-	fits, err := thatFit(1000, map[string]float64{session: 1e12, ticker: 1})
-	require.NoError(t, err)
-	assert.Equal(t, map[string]bool{array: true, monitor: true, timer: true, ticker: true, wrapped: true}, fits)
+	fit, left := thatFit(1000, 3000, map[string]need{array: {memory: 1.5}, ticker: {memory: 1}, wrapped: {cores: 0.002}})
+	assert.Equal(t, []string{array, monitor, timer, session}, fit)
+	require.Len(t, left, 2)
+	assert.Equal(t, ticker, left[0].name)
+	assert.ErrorContains(t, left[0].err, "1 kB of memory", "500 bytes are left of 2000")
+	assert.Equal(t, wrapped, left[1].name)
+	assert.ErrorContains(t, left[1].err, "200 % of a core")
 }
 
 // TestPipes: each moves all that is written, with writes of any size.

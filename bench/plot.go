@@ -211,7 +211,12 @@ func bars(title, unit string, groups ...group) *plot.Plot {
 	p.Legend.Top = true
 	p.NominalX(names...)
 	p.X.Min, p.X.Max = -0.5, float64(len(groups)) // room for the legend
-	p.Y.Max *= 1.2                                // and for the numbers
+	for _, g := range groups {
+		for _, s := range g.all {
+			m := spreadOf(s.ns)
+			p.Y.Max = max(p.Y.Max, 1.1*(m.median+m.noise)) // and for the numbers
+		}
+	}
 	p.Y.Tick.Marker = steps(nice(p.Y.Max))
 	return p
 }

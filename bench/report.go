@@ -64,12 +64,18 @@ type promise struct {
 
 func (s *section) promise(p promise) { s.promises = append(s.promises, p) }
 
-// broken reports whether the promise is missed by more than the noise.
-func (p promise) broken() bool {
+// missed reports whether the median misses the limit.
+func (p promise) missed() bool { return !p.within(0) }
+
+// broken reports whether it does so by more than the noise.
+func (p promise) broken() bool { return !p.within(p.seen.noise) }
+
+// within is false for what is not a number.
+func (p promise) within(slack float64) bool {
 	if p.atLeast {
-		return !(p.seen.median+p.seen.noise >= p.limit)
+		return p.seen.median+slack >= p.limit
 	}
-	return !(p.seen.median-p.seen.noise <= p.limit) // NaN is broken
+	return p.seen.median-slack <= p.limit
 }
 
 func (p promise) bound() string {
@@ -83,8 +89,11 @@ func (p promise) bound() string {
 func (p promise) measured() string { return strings.TrimSpace(p.seen.String() + " " + p.unit) }
 
 func (p promise) verdict() string {
-	if p.broken() {
+	switch {
+	case p.broken():
 		return "**missed**"
+	case p.missed():
+		return "missed by less than the noise"
 	}
 	return "kept"
 }
@@ -98,8 +107,8 @@ type report struct {
 
 const method = `Ways that are compared take turns in one process: each round runs all of them, forwards and then backwards, and one round before goes
 uncounted. A ratio is the median of the rounds' ratios. What stands behind ± is the noise: half of the interquartile range of the rounds.
-A promise counts as missed when the median misses it by more than that; then it is measured once more, with three times the rounds, and the second
-measurement counts. Absolute times differ from machine to machine; the ratios are what to look at.`
+When a median misses its limit, the theme is measured once more, with three times the rounds, and that counts; the run fails when the median then misses by
+more than the noise. Absolute times differ from machine to machine; the ratios are what to look at.`
 
 func (r *report) write(w io.Writer) {
 	fmt.Fprintf(w, "# Results\n\nOne run of\n\n    %s\n\non %s.\n\n%s\n\n", r.command, strings.Join(r.machine, ", "), method)
@@ -134,12 +143,12 @@ func (r *report) save(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "RESULTS.md"), []byte(text), 0o644)
 }
 
-// broken lists the promises that were missed.
-func broken(sections []*section) []promise {
+// which lists the promises of which something is true.
+func which(sections []*section, is func(promise) bool) []promise {
 	var all []promise
 	for _, s := range sections {
 		for _, p := range s.promises {
-			if p.broken() {
+			if is(p) {
 				all = append(all, p)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -79,7 +80,8 @@ func compare(out io.Writer, bench string, rounds, n int, ways ...way) ([]series,
 	return all, nil
 }
 
-// line begins a line in the format that benchstat reads.
+// line begins a line in the format that benchstat reads, for whom a name ends at
+// the first space.
 func line(out io.Writer, bench, way string, n int) {
-	fmt.Fprintf(out, "Benchmark%s/way=%s-%d\t%8d", bench, way, runtime.GOMAXPROCS(0), n)
+	fmt.Fprintf(out, "Benchmark%s/way=%s-%d\t%8d", bench, strings.ReplaceAll(way, " ", "_"), runtime.GOMAXPROCS(0), n)
 }

@@ -22,7 +22,7 @@ const (
 // the two ends on one processor or on two.
 const streams = 8
 
-const throughputRounds = 25
+const throughputRounds = 31
 
 // pipe is a way to move bytes over a TCP connection.
 type pipe struct {

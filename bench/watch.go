@@ -108,9 +108,11 @@ func (w *watcher) ready() error {
 	return nil
 }
 
-// failed waits for the child's last words.
+// failed waits for the child's end, and adds the first of its words.
 func (w *watcher) failed(err error) error {
-	return fmt.Errorf("%s: %w: %w: %s", w.what, err, w.cmd.Wait(), &w.notes)
+	wait := w.cmd.Wait()
+	words, _, _ := strings.Cut(w.notes.String(), "\n")
+	return fmt.Errorf("%s: %w: %w: %s", w.what, err, wait, words)
 }
 
 // watched is the child: it gets its peers, says so in a line, and measures when
