@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -37,6 +38,17 @@ func play(role string, args []string) int {
 		return 1
 	}
 	return 0
+}
+
+// errAbsent is in the errors that say that something cannot be had on this
+// machine. All others are defects.
+var errAbsent = errors.New("cannot be had here")
+
+func absent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errAbsent, err)
 }
 
 // child is this program in a role, run by the command line before, if any.

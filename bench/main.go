@@ -129,7 +129,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 			fmt.Fprintf(stderr, "%s: %s, measured %s: %s\n", p.what, p.bound(), p.measured(), strings.Trim(p.verdict(), "*"))
 		}
 		for _, what := range s.absent {
-			fmt.Fprintf(stderr, "cannot be had here: %s\n", what)
+			fmt.Fprintf(stderr, "not measured: %s\n", what)
 		}
 	}
 	if *dir != "" && !l.short {

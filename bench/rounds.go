@@ -80,8 +80,8 @@ func compare(out io.Writer, bench string, rounds, n int, ways ...way) ([]series,
 	return all, nil
 }
 
-// line begins a line in the format that benchstat reads, for whom a name ends at
-// the first space.
+// line begins a line in the format that benchstat reads, for which a name ends at
+// the first space, and a part of it at a slash.
 func line(out io.Writer, bench, way string, n int) {
-	fmt.Fprintf(out, "Benchmark%s/way=%s-%d\t%8d", bench, strings.ReplaceAll(way, " ", "_"), runtime.GOMAXPROCS(0), n)
+	fmt.Fprintf(out, "Benchmark%s/way=%s-%d\t%8d", bench, strings.NewReplacer(" ", "_", "/", ".").Replace(way), runtime.GOMAXPROCS(0), n)
 }

@@ -26,7 +26,7 @@ func TestCompare(t *testing.T) {
 		}}
 	}
 	var out strings.Builder
-	all, err := compare(&out, "Fake/size=64", 3, 10, fake("a way", 300), fake("b", 100))
+	all, err := compare(&out, "Fake/size=64", 3, 10, fake("a/new way", 300), fake("b", 100))
 	require.NoError(t, err)
 	assert.Equal(t, "ab"+"ba"+"ab"+"ba", order.String())
 	assert.Equal(t, []float64{300, 300, 300}, all[0].ns)
@@ -34,7 +34,7 @@ func TestCompare(t *testing.T) {
 	assert.Equal(t, spread{median: 3}, all[0].over(all[1]))
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	assert.Len(t, lines, 6)
-	format := regexp.MustCompile(`^BenchmarkFake/size=64/way=(a_way|b)-\d+\s+10\s+[13]00\.0 ns/op\s+[\d.]+ MB/s\s+\d+ B/op\s+\d+ allocs/op$`)
+	format := regexp.MustCompile(`^BenchmarkFake/size=64/way=(a.new_way|b)-\d+\s+10\s+[13]00\.0 ns/op\s+[\d.]+ MB/s\s+\d+ B/op\s+\d+ allocs/op$`)
 	for _, l := range lines {
 		assert.Regexp(t, format, l)
 	}

@@ -22,6 +22,6 @@ func kernel() string { return runtime.GOOS }
 
 func cpuModel() string { return "" }
 
-func capture() ([]exchange, error) { return nil, errLinux }
+func capture() ([]exchange, error) { return nil, absent(errLinux) }
 
 func captured([]string) (any, error) { return nil, errLinux }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -91,9 +92,11 @@ func commonest(what string, packets []packet, gap time.Duration) (exchange, erro
 // traffic shows what a probe and other heartbeats look like on a link.
 func traffic(l *lab, s *section) error {
 	var err error
-	if l.traffic, err = capture(); err != nil {
+	if l.traffic, err = capture(); errors.Is(err, errAbsent) {
 		s.lacks("packets on a link between two network namespaces", err)
 		return nil
+	} else if err != nil {
+		return err
 	}
 	s.say("Captured with a packet socket on a link (veth) between two network namespaces; → is from the side that asks. On Ethernet means with its header of " +
 		"14 bytes; on the wire adds frame check sequence, preamble and gap, 24 bytes a frame, and pads short ones.")

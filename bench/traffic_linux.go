@@ -27,7 +27,7 @@ import (
 // Without root it gets a user namespace, too, which some systems refuse.
 func capture() ([]exchange, error) {
 	if _, err := exec.LookPath("ip"); err != nil {
-		return nil, err
+		return nil, absent(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -43,11 +43,26 @@ func capture() ([]exchange, error) {
 	}
 	var out, errOut strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errOut
-	if err := cmd.Run(); err != nil {
+	if err := cmd.Start(); err != nil {
+		return nil, absent(fmt.Errorf("a network namespace takes root: %w", err))
+	}
+	if err := cmd.Wait(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, strings.ReplaceAll(strings.TrimSpace(errOut.String()), "\n", "; "))
 	}
-	var all []exchange
-	return all, json.Unmarshal([]byte(out.String()), &all)
+	var got linkResult
+	if err := json.Unmarshal([]byte(out.String()), &got); err != nil {
+		return nil, err
+	}
+	if got.Absent != "" {
+		return nil, absent(errors.New(got.Absent))
+	}
+	return got.Exchanges, nil
+}
+
+// linkResult is what the child found, or why it could not make the link.
+type linkResult struct {
+	Exchanges []exchange
+	Absent    string
 }
 
 const (
@@ -58,27 +73,12 @@ const (
 	far6     = "fd00:20:30::2"
 )
 
-// captured is the child. It makes a second namespace, with a link to it, has
-// connections over the link kept alive in several ways, and looks at the packets.
+// captured is the child. It has connections over a link kept alive in several
+// ways, and looks at the packets.
 func captured([]string) (any, error) {
-	far, err := newFarSide()
+	far, tap, err := newLink()
 	if err != nil {
-		return nil, err
-	}
-	for _, args := range []string{
-		fmt.Sprintf("link add near type veth peer name far netns %d", far.tid),
-		"addr add " + near4 + " dev near", "addr add " + near6 + " dev near nodad", "link set near up",
-	} {
-		if err := ip(args); err != nil {
-			return nil, err
-		}
-	}
-	if err := far.up(); err != nil {
-		return nil, err
-	}
-	tap, err := newTap("near")
-	if err != nil {
-		return nil, err
+		return linkResult{Absent: err.Error()}, nil
 	}
 
 	options := keepalive.Options{Idle: interval, Interval: interval, Count: 9}
@@ -142,13 +142,35 @@ func captured([]string) (any, error) {
 		}
 	}
 	slices.SortFunc(all, func(a, b exchange) int { return strings.Compare(a.What, b.What) })
-	return all, errors.Join(errs...)
+	return linkResult{Exchanges: all}, errors.Join(errs...)
 }
 
-// connPair has either end ping the other, if that is silent.
+// newLink makes the second namespace, the link to it, and the tap on that.
+func newLink() (*farSide, *tap, error) {
+	far, err := newFarSide()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, args := range []string{
+		fmt.Sprintf("link add near type veth peer name far netns %d", far.tid),
+		"addr add " + near4 + " dev near", "addr add " + near6 + " dev near nodad", "link set near up",
+	} {
+		if err := ip(args); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := far.up(); err != nil {
+		return nil, nil, err
+	}
+	tap, err := newTap("near")
+	return far, tap, err
+}
+
+// connPair has the near end ping; the far end, which would at the same moment,
+// has more patience.
 func connPair(near, far net.Conn) error {
-	for _, conn := range []net.Conn{near, far} {
-		c, err := heartbeat.NewConn(conn, heartbeat.ConnConfig{Config: heartbeat.Config{Interval: interval, Timeout: timeouts * interval}})
+	for conn, every := range map[net.Conn]time.Duration{near: interval, far: 20 * interval} {
+		c, err := heartbeat.NewConn(conn, heartbeat.ConnConfig{Config: heartbeat.Config{Interval: every, Timeout: timeouts * every}})
 		if err != nil {
 			return err
 		}
