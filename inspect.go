@@ -141,6 +141,7 @@ func (p *platform) suspect(i Info, o Options) bool {
 // defaults.
 //
 // The kernel's timers are late by up to an eighth, as in [Options.DetectionTime].
+// With data in flight it may be RTT + 0.2 s more, until that was sent again.
 //
 // ok is false when there is no such time, or it cannot be known: keepalive is
 // off; on Linux data is unacknowledged and there is no user timeout, so that

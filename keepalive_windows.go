@@ -81,8 +81,14 @@ const soType = 0x1008
 
 type sockets struct{}
 
-func (sockets) set(fd uintptr, level, opt int, v int32) error {
-	return windows.SetsockoptInt(windows.Handle(fd), level, opt, int(v))
+func (sockets) set(fd uintptr, calls settings) (int, error) {
+	for i := calls.next; i < calls.n; i++ {
+		c := &calls.of[i]
+		if err := windows.SetsockoptInt(windows.Handle(fd), int(c.level), int(c.opt), int(c.v)); err != nil {
+			return i, err
+		}
+	}
+	return calls.n, nil
 }
 
 func (sockets) get(fd uintptr, level, opt int) (int32, error) {

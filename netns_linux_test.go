@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -126,6 +127,98 @@ func TestDefaultsThatAreRefused(t *testing.T) {
 	})
 }
 
+// TestUnreachable: the peer goes away while data is in flight, and the router
+// says so. The user timeout ends the connection, and the error is the router's.
+func TestUnreachable(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("cannot be had here: network namespaces take root")
+	}
+	for i, errno := range []syscall.Errno{unix.ENETUNREACH, unix.EHOSTUNREACH} {
+		t.Run(errno.Error(), func(t *testing.T) {
+			t.Parallel()
+			client, router := fmt.Sprintf("kau%d-%d", i, os.Getpid()), fmt.Sprintf("kav%d-%d", i, os.Getpid())
+			ip := func(args ...string) { t.Helper(); command(t, "", "ip", args...) }
+			namespaces(t, client, router)
+			ip("link", "add", "c0", "netns", client, "type", "veth", "peer", "name", "r0", "netns", router)
+			for _, a := range [][3]string{{client, "c0", "10.0.1.2/24"}, {router, "r0", "10.0.1.1/24"}, {router, "lo", "10.0.2.2/32"}} {
+				ip("-n", a[0], "addr", "add", a[2], "dev", a[1])
+				ip("-n", a[0], "link", "set", a[1], "up")
+			}
+			ip("-n", client, "route", "add", "default", "via", "10.0.1.1")
+			ip("netns", "exec", router, "sysctl", "-qw", "net.ipv4.ip_forward=1")
+
+			var l net.Listener
+			var conn net.Conn
+			var err error
+			inThread(t, enter(router), func() { l, err = net.Listen("tcp4", "10.0.2.2:0") })
+			require.NoError(t, err)
+			defer l.Close()
+			inThread(t, enter(client), func() {
+				conn, err = Dialer(&net.Dialer{Timeout: 10 * time.Second}, Options{UserTimeout: 2 * time.Second}).Dial("tcp4", l.Addr().String())
+			})
+			require.NoError(t, err)
+			defer conn.Close()
+
+			ip("-n", router, "addr", "del", "10.0.2.2/32", "dev", "lo")
+			if errno == unix.EHOSTUNREACH {
+				ip("-n", router, "route", "add", "unreachable", "10.0.2.2")
+			}
+			_, err = conn.Write([]byte{1})
+			require.NoError(t, err)
+			conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+			_, err = conn.Read(make([]byte, 1))
+			require.ErrorIs(t, err, errno)
+			assert.Equal(t, Unreachable, Diagnose(err))
+		})
+	}
+}
+
+// namespaces makes network namespaces for the time of the test.
+func namespaces(t *testing.T, names ...string) {
+	t.Helper()
+	for _, ns := range names {
+		command(t, "", "ip", "netns", "add", ns)
+		t.Cleanup(func() { exec.Command("ip", "netns", "del", ns).Run() })
+	}
+}
+
+// enter takes the thread into a namespace, for inThread.
+func enter(ns string) func() error {
+	return func() error {
+		fd, err := unix.Open("/var/run/netns/"+ns, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		return unix.Setns(fd, unix.CLONE_NEWNET)
+	}
+}
+
+// TestDialGivenUp: the kernel, not a deadline, ends the dialing of a host that
+// does not answer.
+func TestDialGivenUp(t *testing.T) {
+	t.Parallel()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	require.NoError(t, unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	require.NoError(t, unix.Listen(fd, 0)) // and nobody accepts: when the queue is full, it is silent
+	sa, err := unix.Getsockname(fd)
+	require.NoError(t, err)
+	addr := fmt.Sprintf("127.0.0.1:%d", sa.(*unix.SockaddrInet4).Port)
+	d := Dialer(&net.Dialer{Timeout: 20 * time.Second}, Options{UserTimeout: time.Second})
+	for range 10 {
+		var conn net.Conn
+		if conn, err = d.Dial("tcp4", addr); err != nil {
+			break
+		}
+		defer conn.Close()
+	}
+	require.ErrorIs(t, err, unix.ETIMEDOUT)
+	assert.Equal(t, Dead, Diagnose(err))
+}
+
 // TestKeepOpen crosses a NAT router that forgets connections after five seconds
 // of silence: with KeepOpen the connection lives through thirty (thirteen with
 // -short), and through a lost probe; without it dies.
@@ -142,10 +235,7 @@ func TestKeepOpen(t *testing.T) {
 		command(t, "", "nft", "--version")
 		return command(t, rules, "ip", "netns", "exec", router, "nft", "-f", "-")
 	}
-	for _, ns := range []string{client, router, server} {
-		ip("netns", "add", ns)
-		t.Cleanup(func() { exec.Command("ip", "netns", "del", ns).Run() })
-	}
+	namespaces(t, client, router, server)
 	ip("link", "add", "c0", "netns", client, "type", "veth", "peer", "name", "r0", "netns", router)
 	ip("link", "add", "s0", "netns", server, "type", "veth", "peer", "name", "r1", "netns", router)
 	for _, a := range [][3]string{{client, "c0", "10.0.1.2/24"}, {router, "r0", "10.0.1.1/24"}, {router, "r1", "10.0.2.1/24"}, {server, "s0", "10.0.2.2/24"}} {
@@ -175,16 +265,6 @@ table ip fw {
 `)
 	ip("netns", "exec", router, "sysctl", "-qw", "net.ipv4.ip_forward=1",
 		"net.netfilter.nf_conntrack_tcp_timeout_established=5", "net.netfilter.nf_conntrack_tcp_loose=0")
-	enter := func(ns string) func() error {
-		return func() error {
-			fd, err := unix.Open("/var/run/netns/"+ns, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-			if err != nil {
-				return err
-			}
-			defer unix.Close(fd)
-			return unix.Setns(fd, unix.CLONE_NEWNET)
-		}
-	}
 	var l net.Listener
 	var err error
 	inThread(t, enter(server), func() { l, err = (&net.ListenConfig{KeepAlive: -1}).Listen(context.Background(), "tcp", "10.0.2.2:0") })

@@ -31,13 +31,16 @@ type fakeKernel struct {
 	calls     []string
 }
 
-func (k *fakeKernel) set(_ uintptr, _, opt int, v int32) error {
-	k.calls = append(k.calls, fmt.Sprintf("set %d=%d", opt, v))
-	if err := k.fails[opt]; err != nil {
-		return err
+func (k *fakeKernel) set(_ uintptr, calls settings) (int, error) {
+	for i := calls.next; i < calls.n; i++ {
+		opt, v := int(calls.of[i].opt), calls.of[i].v
+		k.calls = append(k.calls, fmt.Sprintf("set %d=%d", opt, v))
+		if err := k.fails[opt]; err != nil {
+			return i, err
+		}
+		k.values[opt] = v
 	}
-	k.values[opt] = v
-	return nil
+	return calls.n, nil
 }
 
 func (k *fakeKernel) get(_ uintptr, _, opt int) (int32, error) { return k.values[opt], k.fails[opt] }

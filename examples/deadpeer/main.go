@@ -188,7 +188,7 @@ func (c config) deafen(w io.Writer, conn *net.TCPConn, far *testpeer.Far, o keep
 		}
 		fmt.Fprintln(w, "Data is in flight: 14 bytes were written after that.")
 	}
-	fmt.Fprintf(w, "\n%8s  %15s  %17s  %11s\n", "time", "last heard", "probes unanswered", "retransmits")
+	fmt.Fprintf(w, "\n%8s  %15s  %17s  %11s  %12s\n", "time", "last heard", "probes unanswered", "retransmits", "gives up in")
 
 	died := make(chan error, 1)
 	conn.SetReadDeadline(start.Add(limit))
@@ -205,7 +205,9 @@ func (c config) deafen(w io.Writer, conn *net.TCPConn, far *testpeer.Far, o keep
 	for {
 		select {
 		case <-tick.C:
-			line(w, conn, start)
+			if info, err := keepalive.Inspect(conn); err == nil {
+				fmt.Fprintf(w, "%8s  %11.2fs ago  %17d  %11d  %12s\n", since(start), info.Silence.Seconds(), info.Probes, info.Retransmits, left(info, o))
+			}
 		case <-hear:
 			fmt.Fprintf(w, "%8s  the peer hears again\n", since(start))
 			if err := far.Hear(); err != nil {
@@ -214,7 +216,7 @@ func (c config) deafen(w io.Writer, conn *net.TCPConn, far *testpeer.Far, o keep
 		case err := <-died:
 			fmt.Fprintln(w)
 			if !errors.Is(err, os.ErrDeadlineExceeded) {
-				fmt.Fprintf(w, "%8s  %v\n", since(start), err)
+				fmt.Fprintf(w, "%8s  %v: %v\n", since(start), keepalive.Diagnose(err), err)
 				took := time.Since(start)
 				if end == 0 {
 					return nil
@@ -263,6 +265,14 @@ func exchange(conn *net.TCPConn, far *testpeer.Far) error {
 	}
 	_, err := io.ReadFull(conn, make([]byte, 1))
 	return err
+}
+
+// left is how much longer the kernel will wait.
+func left(info keepalive.Info, o keepalive.Options) string {
+	if d, ok := info.Remaining(o); ok {
+		return fmt.Sprintf("%.2fs", d.Seconds())
+	}
+	return "-"
 }
 
 func since(start time.Time) string { return fmt.Sprintf("%.2fs", time.Since(start).Seconds()) }

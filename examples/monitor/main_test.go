@@ -1,0 +1,53 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestShow: every deaf peer is named in time, idle or with data in flight, and
+// no other is.
+func TestShow(t *testing.T) {
+	t.Parallel()
+	for _, args := range []string{
+		"-keepalive idle=1s,interval=1s,count=2,user-timeout=3s",
+		"-conns 100 -deaf 100 -keepalive idle=1s,interval=1s,count=1,user-timeout=2s",
+	} {
+		t.Run(args, func(t *testing.T) {
+			t.Parallel()
+			var out, errOut strings.Builder
+			code := run(strings.Fields(args), &out, &errOut)
+			if s := errOut.String(); strings.Contains(s, "unsupported operation") || strings.Contains(s, "not permitted") || strings.Contains(s, "too many open files") {
+				t.Skipf("cannot be had here: %s", s)
+			}
+			require.Zero(t, code, errOut.String())
+			assert.Contains(t, out.String(), "; 0 others were.")
+		})
+	}
+}
+
+func TestBadFlags(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"-conns 0":                "-conns 0",
+		"-conns 5 -deaf 6":        "-deaf 6",
+		"-every -1s":              "-every -1s",
+		"-keepalive off":          "-keepalive off",
+		"-keepalive idle=0.5d":    "idle=0.5d",
+		"-nope":                   "-nope",
+		"please":                  `"please"`,
+		"-keepalive idle=100000h": "Idle",
+	} {
+		var out, errOut strings.Builder
+		assert.Equal(t, 2, run(strings.Fields(args), &out, &errOut), args)
+		assert.Contains(t, errOut.String(), want)
+		assert.Equal(t, 1, strings.Count(errOut.String(), "\n"), "one line")
+		assert.Empty(t, out.String())
+	}
+	var out, errOut strings.Builder
+	assert.Zero(t, run([]string{"-h"}, &out, &errOut))
+	assert.Contains(t, out.String(), "-conns")
+}

@@ -1,0 +1,246 @@
+package keepalive
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/go-keepalive/keepalive/internal/testpeer"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestInspectDeath watches connections die: the silence grows, the probes or
+// retransmissions count up, the peer is suspected in time, and the end comes
+// when it was predicted, within a tenth.
+func TestInspectDeath(t *testing.T) {
+	t.Parallel()
+	const s = time.Second
+	for _, c := range []struct {
+		o       Options
+		unacked bool
+		probes  int // at least
+	}{
+		{o: Options{Idle: 2 * s, Interval: s, Count: 3}, probes: 3},
+		{o: Options{Idle: s, Interval: s, Count: 6}, probes: 6},
+		{o: Options{Idle: 3 * s, Interval: 2 * s, Count: 1}, probes: 1},
+		{o: Options{Idle: s, Interval: s, Count: 3, UserTimeout: 6 * s}, probes: 5},
+		{o: Options{Idle: s, Interval: s, Count: 3, UserTimeout: 5 * s}, unacked: true},
+		{o: Options{Idle: 9 * s, Interval: s, Count: 3, UserTimeout: 2 * s}, unacked: true},
+	} {
+		t.Run(fmt.Sprintf("%v,unacked=%v", c.o, c.unacked), func(t *testing.T) {
+			t.Parallel()
+			conn, far := testpeer.New(t, "tcp")
+			testpeer.Need(t, Enable(conn, c.o))
+			_, err := Inspect(conn)
+			testpeer.Need(t, err)
+			exchange(t, conn, far)
+			testpeer.Need(t, far.Deaf())
+			if c.unacked {
+				_, err := conn.Write([]byte{1})
+				require.NoError(t, err)
+			}
+			died := make(chan error, 1)
+			go func() {
+				_, err := conn.Read(make([]byte, 1))
+				died <- err
+			}()
+			start := time.Now()
+			var last Info
+			var suspected time.Duration
+			var predicted []time.Duration
+			for tick := time.NewTicker(50 * time.Millisecond); ; <-tick.C {
+				i, err := Inspect(conn)
+				now := time.Since(start)
+				if err != nil {
+					require.True(t, notConnected(err), "%v", err)
+					require.Equal(t, Dead, Diagnose(<-died), "the error is left to the reader")
+					break
+				}
+				assert.GreaterOrEqual(t, i.Silence, last.Silence)
+				assert.GreaterOrEqual(t, i.Probes, last.Probes)
+				assert.GreaterOrEqual(t, i.Retransmits, last.Retransmits)
+				assert.Equal(t, c.unacked, i.Unacked > 0)
+				last = i
+				if i.Suspect(c.o) && suspected == 0 {
+					suspected = now
+				}
+				left, ok := i.Remaining(c.o)
+				assert.True(t, ok)
+				if c.unacked && i.Retransmits == 0 { // nobody can know of the tail loss probe
+					assert.InDelta(t, c.o.UserTimeout+400*time.Millisecond, now+left, float64(300*time.Millisecond))
+					continue
+				}
+				predicted = append(predicted, now+left)
+			}
+			took := time.Since(start)
+			t.Logf("died after %v, suspected after %v, last seen %+v", took, suspected, last)
+			assert.NotZero(t, suspected, "before the kernel gave it up")
+			assert.GreaterOrEqual(t, last.Probes, c.probes)
+			if c.unacked {
+				assert.Greater(t, last.Retransmits, 1)
+				assert.Greater(t, last.Resent, 1)
+			}
+			for _, p := range predicted {
+				assert.InEpsilon(t, took, p, 0.1)
+			}
+		})
+	}
+}
+
+// TestInspectAlive: a peer that answers is no suspect, whatever the traffic.
+func TestInspectAlive(t *testing.T) {
+	t.Parallel()
+	o := Options{Idle: time.Second, Interval: time.Second, Count: 2}
+	conn, far := testpeer.New(t, "tcp")
+	i, err := Inspect(conn)
+	testpeer.Need(t, err)
+	testpeer.Need(t, Enable(conn, o))
+	exchange(t, conn, far)
+	before, err := Inspect(conn)
+	require.NoError(t, err)
+	assert.NotZero(t, before.RTT)
+	probed := time.Duration(0)
+	for start := time.Now(); time.Since(start) < 3*time.Second; time.Sleep(time.Millisecond) {
+		i, err = Inspect(conn)
+		require.NoError(t, err)
+		require.False(t, i.Suspect(o), "%+v", i)
+		left, ok := i.Remaining(o)
+		if i.Silence >= 0 {
+			require.True(t, ok)
+			require.Greater(t, left, 1500*time.Millisecond)
+			require.Less(t, i.Silence, 1500*time.Millisecond, "each probe is answered")
+			probed = max(probed, i.Silence)
+		}
+	}
+	t.Logf("longest silence %v; %+v", probed, i)
+}
+
+// TestInspectConnections: Inspect takes what Enable takes, and refuses the rest.
+func TestInspectConnections(t *testing.T) {
+	t.Parallel()
+	conn, far := testpeer.New(t, "tcp")
+	_, err := Inspect(conn)
+	testpeer.Need(t, err)
+	wrapped, err := Inspect(struct{ net.Conn }{conn})
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, wrapped.Probes, -1)
+
+	pipe, _ := net.Pipe()
+	for _, bad := range []net.Conn{nil, (*net.TCPConn)(nil), &net.TCPConn{}, pipe} {
+		i, err := Inspect(bad)
+		assert.Error(t, err)
+		assert.Equal(t, unknown, i)
+		want := Enable(bad, Options{})
+		assert.Equal(t, want.Error(), err.Error())
+	}
+	far.Close()
+	conn.Close()
+	i, err := Inspect(conn)
+	assert.ErrorIs(t, err, net.ErrClosed)
+	assert.Equal(t, unknown, i)
+}
+
+func TestInspectMadeUp(t *testing.T) {
+	t.Parallel()
+	p, k := fake(time.Second, time.Second)
+	_, err := p.inspect(7)
+	assert.ErrorIs(t, err, errors.ErrUnsupported, "a system that has nothing of the kind")
+	answer, open, fails := Info{Silence: 5}, true, error(nil)
+	p.info = &infoCall{"INFO", "getinfo", func(uintptr) (Info, bool, error) { return answer, open, fails }}
+	i, err := p.inspect(7)
+	assert.NoError(t, err)
+	assert.Equal(t, answer, i)
+	fails = errMissing
+	i, err = p.inspect(7)
+	assert.ErrorIs(t, err, errors.ErrUnsupported)
+	assert.ErrorIs(t, err, errMissing)
+	assert.Equal(t, unknown, i)
+	fails = errRefused
+	_, err = p.inspect(7)
+	assert.ErrorIs(t, err, errRefused)
+	assert.NotErrorIs(t, err, errors.ErrUnsupported)
+	fails, open, k.gone = nil, false, true
+	i, err = p.inspect(7)
+	assert.ErrorIs(t, err, errGone)
+	assert.Equal(t, unknown, i)
+	k.gone = false // Multipath TCP, whose first path is gone
+	i, err = p.inspect(7)
+	assert.NoError(t, err)
+	assert.Equal(t, unknown, i)
+}
+
+func TestSuspectAndRemaining(t *testing.T) {
+	t.Parallel()
+	const s, ms = time.Second, time.Millisecond
+	linux, _ := fake(s, ms)
+	linux.userTimeoutRules = true
+	bsd, _ := fake(s, s)
+	std := Options{Idle: 40 * s, Interval: 5 * s, Count: 3, UserTimeout: NoUserTimeout}
+	with := func(o Options, u time.Duration) Options { o.UserTimeout = u; return o }
+	off := std
+	off.Disabled = true
+	once := Options{Idle: 40 * s, Interval: 5 * s, Count: 1, UserTimeout: NoUserTimeout}
+	idle := func(silence time.Duration, probes int) Info {
+		return Info{Silence: silence, Probes: probes, rto: 200 * ms, sent: silence}
+	}
+	sent := func(ago time.Duration, again int) Info {
+		return Info{Silence: time.Hour, Unacked: 1, Retransmits: again, rto: 300 * ms, sent: ago}
+	}
+	blind := unknown // macOS, Windows
+	blind.Unacked = 100
+	half := unknown // FreeBSD
+	half.Silence, half.rto = 46*s, 200*ms
+	waits := func(probes int) Info {
+		return Info{Silence: 50 * s, Probes: probes, rto: 200 * ms, waiting: true}
+	}
+	for _, c := range []struct {
+		name    string
+		p       *platform
+		i       Info
+		o       Options
+		suspect bool
+		left    time.Duration // -1 is not known
+	}{
+		{"quiet", linux, idle(10*s, 0), std, false, 45 * s},
+		{"probe is due", linux, idle(41*s, 0), std, false, 15 * s},
+		{"probe was sent, perhaps just now", linux, idle(44*s, 1), std, false, 11 * s},
+		{"probe is unanswered", linux, idle(45*s+300*ms, 1), std, true, 10 * s},
+		{"two are", linux, idle(45*s+1*ms, 2), std, true, 10*s - 1*ms},
+		{"all are", linux, idle(54*s, 3), std, true, 1 * s},
+		{"the end is late", linux, idle(57*s, 3), std, true, 0},
+		{"the timers are late", linux, idle(52*s, 2), std, true, 5 * s},
+		{"a long round trip", linux, Info{Silence: 47 * s, Probes: 2, rto: 8 * s}, std, false, 8 * s},
+		{"only probe, perhaps just now", linux, idle(42*s, 1), once, false, 3 * s},
+		{"only probe, half the time gone", linux, idle(42*s+600*ms, 1), once, true, 2*s + 400*ms},
+		{"enabled after a long silence", linux, idle(time.Hour, 0), std, false, 15 * s},
+		{"and probed once", linux, idle(time.Hour, 1), std, true, 10 * s},
+		{"off", linux, idle(time.Hour, 0), off, false, -1},
+		{"user timeout before the count", linux, idle(41*s, 1), with(std, 10*s), false, 4 * s},
+		{"user timeout after the count", linux, idle(46*s, 2), with(std, 70*s), true, 24 * s},
+		{"out of range", linux, idle(50*s, 2), Options{Idle: -1}, false, -1},
+		{"data in flight", linux, sent(100*ms, 0), std, false, -1},
+		{"data in flight, user timeout", linux, sent(100*ms, 0), with(std, 9*s), false, 9*s + 200*ms},
+		{"sent again", linux, sent(100*ms, 1), with(std, 9*s), false, 9*s - 100*ms},
+		{"for longer than the first wait", linux, sent(400*ms, 1), with(std, 9*s), true, 9*s - 400*ms},
+		{"sent again and again", linux, sent(0, 4), with(std, 9*s), true, 9*s - 14*300*ms},
+		{"sent again, keepalive off", linux, sent(0, 2), with(off, 9*s), true, 9*s - 2*300*ms},
+		{"overdue", linux, sent(9*s, 4), with(std, 9*s), true, 0},
+		{"closed window", linux, waits(1), std, false, -1},
+		{"closed window, unanswered", linux, waits(2), std, true, -1},
+		{"nothing known", bsd, blind, std, false, -1},
+		{"silence alone known", bsd, half, std, true, 9 * s},
+		{"data in flight elsewhere", bsd, Info{Silence: 10 * s, Probes: -1, Unacked: 9, Retransmits: -1}, with(std, 9*s), false, 45 * s},
+	} {
+		assert.Equal(t, c.suspect, c.p.suspect(c.i, c.o), c.name)
+		left, ok := c.p.remaining(c.i, c.o)
+		if c.left < 0 {
+			assert.False(t, ok, c.name)
+			continue
+		}
+		assert.True(t, ok, c.name)
+		assert.Equal(t, c.left, left, c.name)
+	}
+}
