@@ -196,7 +196,11 @@ func (c *Conn) RTT() (time.Duration, bool) {
 	return time.Duration(rtt), rtt > 0
 }
 
-// Close closes the connection inside. It sends nothing.
+// Close ends all reads and writes, and returns at once. What was written is still
+// delivered, as with the connection inside. If that is TCP or the like, where
+// heartbeats from a peer that does not know yet would prevent it, a goroutine
+// keeps it open until the peer has closed, too, or sends data, or has been silent
+// for Timeout.
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	closed, over := c.closed, c.err != nil
@@ -210,7 +214,47 @@ func (c *Conn) Close() error {
 	case over:
 		return nil // it was closed then
 	}
-	return c.inner.Close()
+	half, ok := c.inner.(interface{ CloseWrite() error })
+	if !ok {
+		return c.inner.Close()
+	}
+	c.inner.SetDeadline(past)
+	go func() {
+		defer c.inner.Close()
+		c.linger(half.CloseWrite)
+	}()
+	return nil
+}
+
+// linger ends the connection inside in a way that loses nothing: to close a TCP
+// socket to which something comes still, or has come and was not read, resets the
+// connection, and drops what it had to send (RFC 1122, 4.2.2.13).
+func (c *Conn) linger(closeWrite func() error) {
+	c.take(&c.writing, &c.writer, c.writeWake)
+	c.take(&c.reading, &c.reader, c.readWake)
+	c.inner.SetWriteDeadline(time.Now().Add(c.cfg.Timeout))
+	_, err := c.send(nil, nil)
+	if err == nil {
+		err = closeWrite()
+	}
+	b := make([]byte, smallRead)
+	for n := 0; n == 0 && err == nil; {
+		c.inner.SetReadDeadline(time.Now().Add(c.cfg.Timeout))
+		n, err = c.fill(b)
+	}
+}
+
+// take makes the background the reader, or the writer, for good, when whoever it
+// is has seen that the connection is over.
+func (c *Conn) take(application *sync.Mutex, r *role, wake <-chan struct{}) {
+	application.Lock()
+	defer application.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for *r != nobody {
+		c.wait(wake, time.Time{})
+	}
+	*r = background
 }
 
 // fail ends the connection for the reason err.
@@ -332,7 +376,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 		case len(b) == 0:
 			return 0, nil
 		case len(c.pending) > 0:
-			return c.take(b), nil
+			return c.takePending(b), nil
 		case c.err != nil:
 			return 0, c.opError("read", c.err)
 		case c.readErr != nil:
@@ -349,8 +393,8 @@ func (c *Conn) Read(b []byte) (int, error) {
 	}
 }
 
-// take takes pending data, under c.mu.
-func (c *Conn) take(b []byte) int {
+// takePending takes data that came before, under c.mu.
+func (c *Conn) takePending(b []byte) int {
 	n := copy(b, c.pending)
 	if c.pending = c.pending[n:]; len(c.pending) == 0 {
 		c.pending = nil
@@ -382,7 +426,7 @@ func (c *Conn) readSelf(b []byte) (int, error) {
 	err = c.readFailed(err)
 	if len(b) < smallRead && n > 0 {
 		c.pending = into[:n:n] // read before small is used again
-		return c.take(b), nil
+		return c.takePending(b), nil
 	}
 	c.lookLater()
 	if n > 0 {
