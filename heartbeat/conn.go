@@ -475,7 +475,7 @@ func (c *Conn) readFailed(err error) error {
 		return c.opError("read", c.err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return err
-	case err == io.EOF && c.frames.amid() && !c.frames.fresh():
+	case err == io.EOF && c.frames.amidData():
 		err = io.ErrUnexpectedEOF
 	}
 	c.gone = true
@@ -606,7 +606,10 @@ func (c *Conn) count() error {
 
 // SetDeadline sets the deadlines of reads and writes, as in [net.Conn].
 func (c *Conn) SetDeadline(t time.Time) error {
-	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+	if err := c.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(t)
 }
 
 // SetReadDeadline sets the deadline of reads, pending and later. The zero time is
