@@ -788,10 +788,11 @@ func TestConnCutOff(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		for sent, want := range map[string]error{
 			"":                   io.EOF,
-			magic:                io.ErrUnexpectedEOF,
+			magic:                io.EOF, // no data is lost
 			preface(time.Second): io.EOF,
 			preface(time.Second) + frame(frameData, "12345678")[:4]: io.ErrUnexpectedEOF,
 			preface(time.Second) + "\x01":                           io.ErrUnexpectedEOF,
+			preface(time.Second) + "\x02\x00\x00\x04\x01":           io.EOF,
 			preface(time.Second) + "\x02\x00\x00\x04\x01":           io.EOF,
 		} {
 			c, r := rawPeer(t, tens)
