@@ -793,7 +793,6 @@ func TestConnCutOff(t *testing.T) {
 			preface(time.Second) + frame(frameData, "12345678")[:4]: io.ErrUnexpectedEOF,
 			preface(time.Second) + "\x01":                           io.ErrUnexpectedEOF,
 			preface(time.Second) + "\x02\x00\x00\x04\x01":           io.EOF,
-			preface(time.Second) + "\x02\x00\x00\x04\x01":           io.EOF,
 		} {
 			c, r := rawPeer(t, tens)
 			r.hears()

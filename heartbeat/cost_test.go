@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -102,4 +105,87 @@ func median(v []float64) float64 {
 	return v[len(v)/2]
 }
 
-var _ = io.EOF
+// TestConnNoAllocation: a Conn moves data without allocating.
+func TestConnNoAllocation(t *testing.T) {
+	if raceEnabled {
+		t.Skip("cannot be had here: the race detector allocates")
+	}
+	x, y := tcpPair(t)
+	near, far := wrap(t, x, y, minute)
+	for _, size := range []int{100, 512, 64 << 10} {
+		out, in := make([]byte, size), make([]byte, size)
+		exchange := func() {
+			near.Write(out)
+			io.ReadFull(far, in)
+		}
+		exchange()
+		assert.Zero(t, testing.AllocsPerRun(1000, exchange), size)
+	}
+}
+
+// TestHeard holds the cost of Heard against its limit.
+func TestHeard(t *testing.T) {
+	if raceEnabled {
+		t.Skip("cannot be had here: the race detector slows it down")
+	}
+	var m Monitor
+	defer m.Stop()
+	p, err := m.Add(minute.Config, func() error { return nil }, func(*DeadError) {})
+	require.NoError(t, err)
+	assert.Zero(t, testing.AllocsPerRun(1000, p.Heard))
+	best := time.Hour
+	const n = 10000
+	for range 100 { // the least of them: others use this machine, too
+		start := time.Now()
+		for range n {
+			p.Heard()
+		}
+		best = min(best, time.Since(start)/n)
+	}
+	t.Logf("Heard takes %v", best)
+	assert.Less(t, best, 50*time.Nanosecond)
+}
+
+// inUse is the memory of heap and stacks, after a collection.
+func inUse() int {
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return int(s.HeapAlloc + s.StackInuse)
+}
+
+// addPeers watches over n peers whose pings are answered at once.
+func addPeers(t testing.TB, m *Monitor, n int, cfg Config, pings *atomic.Int64) {
+	for range n {
+		var p *Peer
+		var err error
+		p, err = m.Add(cfg, func() error {
+			pings.Add(1)
+			p.Heard()
+			return nil
+		}, func(e *DeadError) { t.Error(e) })
+		require.NoError(t, err)
+	}
+}
+
+// TestMonitorMemory: a million peers take 256 bytes each at most, what their
+// functions capture included, and no goroutine.
+func TestMonitorMemory(t *testing.T) {
+	if raceEnabled {
+		t.Skip("cannot be had here: the race detector takes memory of its own")
+	}
+	n := 1_000_000
+	if testing.Short() {
+		n = 100_000
+	}
+	var m Monitor
+	var pings atomic.Int64
+	goroutines, before := runtime.NumGoroutine(), inUse()
+	addPeers(t, &m, n, minute.Config, &pings)
+	each := float64(inUse()-before) / float64(n)
+	t.Logf("%d peers take %.0f bytes each", n, each)
+	assert.LessOrEqual(t, each, 256.0)
+	assert.LessOrEqual(t, runtime.NumGoroutine(), goroutines+2)
+	m.Stop()
+	assert.Zero(t, pings.Load())
+}
