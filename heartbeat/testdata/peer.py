@@ -72,7 +72,8 @@ def main():
                 send(PONG, payload[:4])
             elif kind == PONG:
                 assert length == 4, length
-                pongs += struct.unpack(">I", payload)[0] == number
+                answered = struct.unpack(">I", payload)[0]
+                pongs += answered != 0 and answered == number
             elif kind == END:
                 assert length == 0, length
                 ended = True
