@@ -82,6 +82,7 @@ type Conn struct {
 	start    int64
 	ahead    int64 // of the wall clock, at start
 	heard    atomic.Int64
+	sent     atomic.Int64
 	rtt      atomic.Int64
 
 	reading sync.Mutex // held by Read
@@ -109,7 +110,7 @@ type Conn struct {
 	watch        *time.Timer // looks whether there are Reads, after one
 	watching     bool
 	watched      int // reads, when it last did
-	peerInterval int64
+	peerInterval int64       // the reader's to set; 0 until the preface has come
 
 	// Writing. Who is the writer has what is marked so.
 	writer        role
@@ -165,6 +166,7 @@ func NewConn(conn net.Conn, cfg ConnConfig) (*Conn, error) {
 	}
 	c.start, c.ahead = clock()
 	c.heard.Store(c.start)
+	c.sent.Store(c.start)
 	c.beat = newBeat(cfg.Config, c.start, c.ahead)
 	c.frames = newFrames(c.came)
 	interval := min(max(cfg.Interval.Milliseconds(), 1), math.MaxUint32)
@@ -327,10 +329,7 @@ func (c *Conn) tick() {
 	t, ahead := clock()
 	switch {
 	case c.paused:
-		if !c.pongDue {
-			c.pongDue, c.pongNumber = true, 0
-			c.kick()
-		}
+		c.announce()
 		c.timer.Reset(time.Duration(float64(c.peerInterval) * (1 - c.cfg.Jitter*rand.Float64())))
 	default:
 		do := c.beat.step(t, ahead, c.heard.Load(), 0, c.pingDue || c.pinging)
@@ -462,7 +461,22 @@ func (c *Conn) fill(b []byte) (int, error) {
 		c.fail(bad)
 		err = bad
 	}
+	if c.peerInterval > 0 && t-c.sent.Load() > c.peerInterval {
+		// The peer has heard nothing, and its ping may be stuck behind its data.
+		c.sent.Store(t) // as good as sent
+		c.mu.Lock()
+		c.announce()
+		c.mu.Unlock()
+	}
 	return n, err
+}
+
+// announce has the background send a pong that answers no ping, under c.mu.
+func (c *Conn) announce() {
+	if !c.pongDue {
+		c.pongDue, c.pongNumber = true, 0
+		c.kick()
+	}
 }
 
 // readFailed notes why the reader got no further, under c.mu, and returns what
@@ -591,11 +605,8 @@ func (c *Conn) came(kind byte, payload []byte) error {
 func (c *Conn) count() error {
 	c.controls++
 	t, ahead := clock()
-	c.mu.Lock()
-	peer := c.peerInterval
-	c.mu.Unlock()
 	allowed := func(elapsed int64) int64 {
-		return burst + perInterval*(elapsed/int64(c.cfg.Interval)+elapsed/peer)
+		return burst + perInterval*(elapsed/int64(c.cfg.Interval)+elapsed/c.peerInterval)
 	}
 	elapsed := t - c.start
 	if c.controls <= allowed(elapsed) || c.controls <= allowed(elapsed+ahead-c.ahead) {
@@ -829,6 +840,9 @@ func (c *Conn) send(head, body []byte) (begun bool, err error) {
 			c.rest = slices.Clone(frame[n:])
 		}
 		frameBuffers.Put(buffer)
+	}
+	if n > 0 {
+		c.sent.Store(now())
 	}
 	if n < size {
 		err = shortWrite(err)

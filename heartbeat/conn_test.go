@@ -259,6 +259,51 @@ func TestConnNotReading(t *testing.T) {
 	})
 }
 
+// TestConnSlowLine: a ping is stuck behind more data than the line carries in
+// several Timeouts. The peer that takes that data lives.
+func TestConnSlowLine(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		a, x := net.Pipe()
+		y, b := net.Pipe()
+		near, far := wrap(t, a, b, tens)
+		line := make(chan []byte, 1000)
+		go func() { // takes all there is
+			defer close(line)
+			for {
+				b := make([]byte, 40_000)
+				n, err := x.Read(b)
+				if err != nil {
+					return
+				}
+				line <- b[:n]
+			}
+		}()
+		go func() { // and carries 40 kB each second, at most
+			defer y.Close()
+			for b := range line {
+				time.Sleep(time.Second)
+				y.Write(b)
+			}
+		}()
+		go io.Copy(x, y)
+		data := random(4 << 20)
+		_, err := near.Write(data)
+		require.NoError(t, err)
+		start := time.Now()
+		got := make([]byte, len(data))
+		_, err = io.ReadFull(far, got)
+		require.NoError(t, err)
+		same(t, data, got)
+		assert.Greater(t, time.Since(start), 4*tens.Timeout)
+		time.Sleep(time.Hour)
+		_, err = near.Write([]byte{1})
+		assert.NoError(t, err, "it has taken nobody for dead")
+		near.Close()
+		far.Close()
+		time.Sleep(time.Hour)
+	})
+}
+
 // iotestSlow reads with long pauses in between.
 type iotestSlow struct{ io.Reader }
 
