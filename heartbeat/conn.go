@@ -82,6 +82,7 @@ type Conn struct {
 	start    int64
 	ahead    int64 // of the wall clock, at start
 	heard    atomic.Int64
+	sent     atomic.Int64
 	rtt      atomic.Int64
 
 	reading sync.Mutex // held by Read
@@ -109,7 +110,7 @@ type Conn struct {
 	watch        *time.Timer // looks whether there are Reads, after one
 	watching     bool
 	watched      int // reads, when it last did
-	peerInterval int64
+	peerInterval int64       // the reader's to set; 0 until the preface has come
 
 	// Writing. Who is the writer has what is marked so.
 	writer        role
@@ -165,6 +166,7 @@ func NewConn(conn net.Conn, cfg ConnConfig) (*Conn, error) {
 	}
 	c.start, c.ahead = clock()
 	c.heard.Store(c.start)
+	c.sent.Store(c.start)
 	c.beat = newBeat(cfg.Config, c.start, c.ahead)
 	c.frames = newFrames(c.came)
 	interval := min(max(cfg.Interval.Milliseconds(), 1), math.MaxUint32)
@@ -196,7 +198,11 @@ func (c *Conn) RTT() (time.Duration, bool) {
 	return time.Duration(rtt), rtt > 0
 }
 
-// Close closes the connection inside. It sends nothing.
+// Close ends all reads and writes, and returns at once. What was written is still
+// delivered, as with the connection inside. If that is TCP or the like, where
+// heartbeats from a peer that does not know yet would prevent it, a goroutine
+// keeps it open until the peer has closed, too, or sends data, or has been silent
+// for Timeout.
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	closed, over := c.closed, c.err != nil
@@ -210,7 +216,47 @@ func (c *Conn) Close() error {
 	case over:
 		return nil // it was closed then
 	}
-	return c.inner.Close()
+	half, ok := c.inner.(interface{ CloseWrite() error })
+	if !ok {
+		return c.inner.Close()
+	}
+	c.inner.SetDeadline(past)
+	go func() {
+		defer c.inner.Close()
+		c.linger(half.CloseWrite)
+	}()
+	return nil
+}
+
+// linger ends the connection inside in a way that loses nothing: to close a TCP
+// socket to which something comes still, or has come and was not read, resets the
+// connection, and drops what it had to send (RFC 1122, 4.2.2.13).
+func (c *Conn) linger(closeWrite func() error) {
+	c.take(&c.writing, &c.writer, c.writeWake)
+	c.take(&c.reading, &c.reader, c.readWake)
+	c.inner.SetWriteDeadline(time.Now().Add(c.cfg.Timeout))
+	_, err := c.send(nil, nil)
+	if err == nil {
+		err = closeWrite()
+	}
+	b := make([]byte, smallRead)
+	for n := 0; n == 0 && err == nil; {
+		c.inner.SetReadDeadline(time.Now().Add(c.cfg.Timeout))
+		n, err = c.fill(b)
+	}
+}
+
+// take makes the background the reader, or the writer, for good, when whoever it
+// is has seen that the connection is over.
+func (c *Conn) take(application *sync.Mutex, r *role, wake <-chan struct{}) {
+	application.Lock()
+	defer application.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for *r != nobody {
+		c.wait(wake, time.Time{})
+	}
+	*r = background
 }
 
 // fail ends the connection for the reason err.
@@ -283,10 +329,7 @@ func (c *Conn) tick() {
 	t, ahead := clock()
 	switch {
 	case c.paused:
-		if !c.pongDue {
-			c.pongDue, c.pongNumber = true, 0
-			c.kick()
-		}
+		c.announce()
 		c.timer.Reset(time.Duration(float64(c.peerInterval) * (1 - c.cfg.Jitter*rand.Float64())))
 	default:
 		do := c.beat.step(t, ahead, c.heard.Load(), 0, c.pingDue || c.pinging)
@@ -332,7 +375,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 		case len(b) == 0:
 			return 0, nil
 		case len(c.pending) > 0:
-			return c.take(b), nil
+			return c.takePending(b), nil
 		case c.err != nil:
 			return 0, c.opError("read", c.err)
 		case c.readErr != nil:
@@ -349,8 +392,8 @@ func (c *Conn) Read(b []byte) (int, error) {
 	}
 }
 
-// take takes pending data, under c.mu.
-func (c *Conn) take(b []byte) int {
+// takePending takes data that came before, under c.mu.
+func (c *Conn) takePending(b []byte) int {
 	n := copy(b, c.pending)
 	if c.pending = c.pending[n:]; len(c.pending) == 0 {
 		c.pending = nil
@@ -382,7 +425,7 @@ func (c *Conn) readSelf(b []byte) (int, error) {
 	err = c.readFailed(err)
 	if len(b) < smallRead && n > 0 {
 		c.pending = into[:n:n] // read before small is used again
-		return c.take(b), nil
+		return c.takePending(b), nil
 	}
 	c.lookLater()
 	if n > 0 {
@@ -418,7 +461,22 @@ func (c *Conn) fill(b []byte) (int, error) {
 		c.fail(bad)
 		err = bad
 	}
+	if c.peerInterval > 0 && t-c.sent.Load() > c.peerInterval {
+		// The peer has heard nothing, and its ping may be stuck behind its data.
+		c.sent.Store(t) // as good as sent
+		c.mu.Lock()
+		c.announce()
+		c.mu.Unlock()
+	}
 	return n, err
+}
+
+// announce has the background send a pong that answers no ping, under c.mu.
+func (c *Conn) announce() {
+	if !c.pongDue {
+		c.pongDue, c.pongNumber = true, 0
+		c.kick()
+	}
 }
 
 // readFailed notes why the reader got no further, under c.mu, and returns what
@@ -431,7 +489,7 @@ func (c *Conn) readFailed(err error) error {
 		return c.opError("read", c.err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return err
-	case err == io.EOF && c.frames.amid() && !c.frames.fresh():
+	case err == io.EOF && c.frames.amidData():
 		err = io.ErrUnexpectedEOF
 	}
 	c.gone = true
@@ -547,11 +605,8 @@ func (c *Conn) came(kind byte, payload []byte) error {
 func (c *Conn) count() error {
 	c.controls++
 	t, ahead := clock()
-	c.mu.Lock()
-	peer := c.peerInterval
-	c.mu.Unlock()
 	allowed := func(elapsed int64) int64 {
-		return burst + perInterval*(elapsed/int64(c.cfg.Interval)+elapsed/peer)
+		return burst + perInterval*(elapsed/int64(c.cfg.Interval)+elapsed/c.peerInterval)
 	}
 	elapsed := t - c.start
 	if c.controls <= allowed(elapsed) || c.controls <= allowed(elapsed+ahead-c.ahead) {
@@ -562,7 +617,10 @@ func (c *Conn) count() error {
 
 // SetDeadline sets the deadlines of reads and writes, as in [net.Conn].
 func (c *Conn) SetDeadline(t time.Time) error {
-	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+	if err := c.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(t)
 }
 
 // SetReadDeadline sets the deadline of reads, pending and later. The zero time is
@@ -782,6 +840,9 @@ func (c *Conn) send(head, body []byte) (begun bool, err error) {
 			c.rest = slices.Clone(frame[n:])
 		}
 		frameBuffers.Put(buffer)
+	}
+	if n > 0 {
+		c.sent.Store(now())
 	}
 	if n < size {
 		err = shortWrite(err)

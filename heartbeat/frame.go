@@ -61,8 +61,10 @@ func newFrames(control func(kind byte, payload []byte) error) frames {
 // amid tells whether a frame, or the preface, has begun and not ended.
 func (f *frames) amid() bool { return f.left > 0 || f.heads > 0 }
 
-// fresh tells whether nothing at all has come.
-func (f *frames) fresh() bool { return f.kind == framePreface && f.left == prefaceLen }
+// amidData tells whether data has been promised that has not come.
+func (f *frames) amidData() bool {
+	return f.left > 0 && f.kind == frameData || f.heads > 0 && f.head[0] == frameData
+}
 
 // parse takes b apart. It moves the data in b to the front, and returns how much
 // there is.
