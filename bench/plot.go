@@ -25,6 +25,7 @@ var (
 	vermilion = color.RGBA{213, 94, 0, 255}
 	purple    = color.RGBA{204, 121, 167, 255}
 	grey      = color.RGBA{120, 120, 120, 255}
+	light     = color.RGBA{190, 190, 190, 255}
 )
 
 // look is how one way is drawn, the same in all pictures.
@@ -38,6 +39,7 @@ var looks = map[string]look{
 	nets:    {orange, draw.SquareGlyph{}},
 	mikiohs: {green, draw.TriangleGlyph{}},
 	floor:   {grey, draw.RingGlyph{}},
+	raw:     {light, draw.RingGlyph{}},
 	none:    {grey, draw.RingGlyph{}},
 
 	monitor: {blue, draw.CircleGlyph{}},
@@ -192,7 +194,7 @@ func bars(title, unit string, groups ...group) *plot.Plot {
 			}
 		}
 	}
-	const width = 26
+	const width = 24
 	for i, name := range ways {
 		heights := make(plotter.Values, len(groups))
 		offset := vg.Points(width) * vg.Length(float64(i)-float64(len(ways)-1)/2)

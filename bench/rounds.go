@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -37,6 +38,11 @@ type series struct {
 
 // over is the ratio of two ways' times, from the ratios of the rounds.
 func (s series) over(t series) spread { return spreadOf(ratios(s.ns, t.ns)) }
+
+// named is the series of one way.
+func named(all []series, way string) series {
+	return all[slices.IndexFunc(all, func(s series) bool { return s.way == way })]
+}
 
 // compare runs the ways in turns, n operations of each in each round, forwards in
 // one round and backwards in the next, so that none gains by its place. One

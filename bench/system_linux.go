@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -21,23 +22,40 @@ func bareCalls(conn *net.TCPConn) (*bareSyscalls, error) {
 	if err := rc.Control(func(d uintptr) { fd = int(d) }); err != nil {
 		return nil, err
 	}
-	set := func(level, opt, v int) error { return unix.SetsockoptInt(fd, level, opt, v) }
+	write := [4][3]int{
+		{unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1}, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 45}, {unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 5},
+		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 3},
+	}
 	read := [5][2]int{
 		{unix.SOL_SOCKET, unix.SO_KEEPALIVE}, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE}, {unix.IPPROTO_TCP, unix.TCP_KEEPINTVL},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT}, {unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT},
 	}
+	// done is a plain nil for the errno that is none.
+	done := func(errno syscall.Errno) error {
+		if errno != 0 {
+			return errno
+		}
+		return nil
+	}
 	return &bareSyscalls{
 		set: func() error {
-			if err := set(unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1); err != nil {
-				return err
+			for _, o := range write {
+				if err := unix.SetsockoptInt(fd, o[0], o[1], o[2]); err != nil {
+					return err
+				}
 			}
-			if err := set(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 45); err != nil {
-				return err
+			return nil
+		},
+		rawSet: func() error {
+			for _, o := range write {
+				v := int32(o[2])
+				_, _, errno := unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(o[0]), uintptr(o[1]),
+					uintptr(unsafe.Pointer(&v)), unsafe.Sizeof(v), 0)
+				if errno != 0 {
+					return errno
+				}
 			}
-			if err := set(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 5); err != nil {
-				return err
-			}
-			return set(unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 3)
+			return nil
 		},
 		get: func() error {
 			for _, o := range read {
@@ -47,15 +65,31 @@ func bareCalls(conn *net.TCPConn) (*bareSyscalls, error) {
 			}
 			return nil
 		},
+		rawGet: func() error {
+			for _, o := range read {
+				var v int32
+				size := uint32(unsafe.Sizeof(v))
+				_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(o[0]), uintptr(o[1]),
+					uintptr(unsafe.Pointer(&v)), uintptr(unsafe.Pointer(&size)), 0)
+				if errno != 0 {
+					return errno
+				}
+			}
+			return nil
+		},
 		info: func() error { // package unix's own allocates what it returns
 			var info unix.TCPInfo
 			size := uint32(unsafe.Sizeof(info))
 			_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_INFO,
 				uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
-			if errno != 0 {
-				return errno
-			}
-			return nil
+			return done(errno)
+		},
+		rawInfo: func() error {
+			var info unix.TCPInfo
+			size := uint32(unsafe.Sizeof(info))
+			_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_INFO,
+				uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+			return done(errno)
 		},
 	}, nil
 }
