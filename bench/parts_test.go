@@ -197,7 +197,7 @@ func TestPipes(t *testing.T) {
 	t.Parallel()
 	l := &lab{short: true, effort: 1, out: io.Discard}
 	for _, size := range []int{1, 512, 100_000} {
-		seen, err := throughputOf(l, size, 4*streams)
+		seen, err := throughputOf(l, size, 4*streams, 3)
 		require.NoError(t, err)
 		assert.Len(t, seen, len(pipes))
 	}

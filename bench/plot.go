@@ -181,71 +181,69 @@ type group struct {
 	all  []series
 }
 
-// bars draws the times of each way, in clusters, with the noise.
+// bars draws the times of each way, in clusters, with the noise and the number.
 func bars(title, unit string, groups ...group) *plot.Plot {
 	p := newPlot(title, "", unit)
-	p.Y.Min = 0
-	var ways, names []string
+	var names []string
 	for _, g := range groups {
 		names = append(names, g.name)
 		for _, s := range g.all {
-			if !slices.Contains(ways, s.way) {
-				ways = append(ways, s.way)
-			}
+			m := spreadOf(s.ns)
+			p.Y.Max = max(p.Y.Max, 1.1*(m.median+m.noise)) // room for the number
 		}
 	}
-	const width = 24
-	for i, name := range ways {
-		heights := make(plotter.Values, len(groups))
-		offset := vg.Points(width) * vg.Length(float64(i)-float64(len(ways)-1)/2)
-		for k, g := range groups {
-			for _, s := range g.all {
-				if s.way == name {
-					heights[k] = spreadOf(s.ns).median
-				}
-			}
-		}
-		bar := must(plotter.NewBarChart(heights, vg.Points(width-3)))
-		bar.Color, bar.LineStyle.Width, bar.Offset = looks[name].color, 0, offset
-		p.Add(bar, valuesOn{groups, name, offset})
-		p.Legend.Add(name, bar)
-	}
-	p.Legend.Top = true
+	p.Y.Min = 0
+	p.Add(clusters(groups))
 	p.NominalX(names...)
 	p.X.Min, p.X.Max = -0.5, float64(len(groups)) // room for the legend
+	p.Y.Tick.Marker = steps(nice(p.Y.Max))
+	p.Legend.Top = true
+	var known []string
 	for _, g := range groups {
 		for _, s := range g.all {
-			m := spreadOf(s.ns)
-			p.Y.Max = max(p.Y.Max, 1.1*(m.median+m.noise)) // and for the numbers
+			if !slices.Contains(known, s.way) {
+				known = append(known, s.way)
+				p.Legend.Add(s.way, swatch{looks[s.way].color})
+			}
 		}
 	}
-	p.Y.Tick.Marker = steps(nice(p.Y.Max))
 	return p
 }
 
-// valuesOn draws the noise and the number on top of one way's bars.
-type valuesOn struct {
-	groups []group
-	way    string
-	offset vg.Length
-}
+// clusters is the bars themselves: package plotter's leave gaps for ways that a
+// group has not.
+type clusters []group
 
-func (v valuesOn) Plot(c draw.Canvas, p *plot.Plot) {
+func (groups clusters) Plot(c draw.Canvas, p *plot.Plot) {
 	tx, ty := p.Transforms(&c)
 	style := p.X.Tick.Label
-	style.XAlign, style.YAlign, style.Font.Size = draw.XCenter, draw.YBottom, vg.Points(9)
+	style.XAlign, style.YAlign, style.Font.Size = draw.XCenter, draw.YBottom, vg.Points(8)
 	ink := draw.LineStyle{Color: color.Black, Width: vg.Points(0.8)}
-	for k, g := range v.groups {
-		for _, s := range g.all {
-			if s.way != v.way {
-				continue
-			}
+	most := 0
+	for _, g := range groups {
+		most = max(most, len(g.all))
+	}
+	width := min(vg.Points(30), (tx(0.9)-tx(0))/vg.Length(most))
+	for k, g := range groups {
+		left := tx(float64(k)) - width*vg.Length(len(g.all))/2
+		for i, s := range g.all {
 			m := spreadOf(s.ns)
-			x := tx(float64(k)) + v.offset
+			x, gap := left+width*vg.Length(i), width/12
+			c.FillPolygon(looks[s.way].color, []vg.Point{
+				{X: x + gap, Y: ty(0)}, {X: x + width - gap, Y: ty(0)}, {X: x + width - gap, Y: ty(m.median)}, {X: x + gap, Y: ty(m.median)},
+			})
+			x += width / 2
 			c.StrokeLine2(ink, x, ty(m.median-m.noise), x, ty(m.median+m.noise))
 			c.FillText(style, vg.Point{X: x, Y: ty(m.median+m.noise) + vg.Points(2)}, num(m.median))
 		}
 	}
+}
+
+// swatch is a colour in a legend.
+type swatch struct{ color.Color }
+
+func (s swatch) Thumbnail(c *draw.Canvas) {
+	c.FillPolygon(s.Color, []vg.Point{c.Min, {X: c.Max.X, Y: c.Min.Y}, c.Max, {X: c.Min.X, Y: c.Max.Y}})
 }
 
 // savePlot writes an SVG. Its fonts are not in it, so it names one that every
