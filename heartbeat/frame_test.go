@@ -1,0 +1,110 @@
+package heartbeat
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// decode is FORMAT.md, written down once more: it takes all of b at once. It
+// returns the data, and what else came; bad tells that b breaks the format.
+func decode(b []byte) (data string, others []string, bad bool) {
+	n := min(len(b), len(magic))
+	if string(b[:n]) != magic[:n] {
+		return "", nil, true
+	}
+	if len(b) < prefaceLen {
+		return "", nil, false
+	}
+	others = append(others, fmt.Sprintf("0 %q", b[:prefaceLen]))
+	b = b[prefaceLen:]
+	ended := false
+	for len(b) >= headLen {
+		kind, length := b[0], int(b[1])<<16|int(b[2])<<8|int(b[3])
+		b = b[headLen:]
+		ok := kind == frameData && 1 <= length && length <= 65536 && !ended ||
+			kind == framePing && 4 <= length && length <= 128 ||
+			kind == framePong && length == 4 ||
+			kind == frameEnd && length == 0 && !ended
+		if !ok {
+			return data, others, true
+		}
+		payload := b[:min(length, len(b))]
+		b = b[len(payload):]
+		switch {
+		case kind == frameData:
+			data += string(payload)
+		case len(payload) == length:
+			others = append(others, fmt.Sprintf("%d %q", kind, payload))
+		}
+		ended = ended || kind == frameEnd
+	}
+	return data, others, false
+}
+
+// FuzzFrames holds the parser against decode: however the bytes are cut into reads,
+// it finds the same.
+func FuzzFrames(f *testing.F) {
+	hello := preface(time.Second)
+	for _, s := range []string{
+		hello,
+		hello + frame(frameData, "abc") + numbered(framePing, 1, "load") + frame(frameData, "d") + numbered(framePong, 1, "") + frame(frameEnd, ""),
+		hello + frame(frameData, strings.Repeat("x", 1000)) + frame(frameEnd, "") + numbered(framePing, 2, ""),
+		hello + frame(frameEnd, "") + frame(frameData, "x"),
+		hello + frame(9, "x"),
+		"GET / HTTP/1.1\r\n",
+	} {
+		f.Add([]byte(s), []byte{1})
+		f.Add([]byte(s), []byte{3, 200, 1})
+	}
+	f.Fuzz(func(t *testing.T, stream, cuts []byte) {
+		wantData, wantOthers, wantBad := decode(stream)
+		var data strings.Builder
+		var others []string
+		p := newFrames(func(kind byte, payload []byte) error {
+			others = append(others, fmt.Sprintf("%d %q", kind, payload))
+			return nil
+		})
+		var err error
+		for i := 0; len(stream) > 0 && err == nil; i++ {
+			n := len(stream)
+			if len(cuts) > 0 {
+				n = min(n, 1+int(cuts[i%len(cuts)]))
+			}
+			b := append([]byte(nil), stream[:n]...)
+			stream = stream[n:]
+			n, err = p.parse(b)
+			data.Write(b[:n])
+		}
+		assert.Equal(t, wantBad, err != nil)
+		assert.Equal(t, wantBad, errors.Is(err, ErrProtocol))
+		assert.Equal(t, wantOthers, others)
+		assert.Equal(t, wantData, data.String())
+	})
+}
+
+// TestFormat: the numbers of FORMAT.md are those of the code.
+func TestFormat(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("FORMAT.md")
+	require.NoError(t, err)
+	text := string(b)
+	for _, want := range []string{
+		fmt.Sprintf("`% X`", magic),
+		fmt.Sprintf("| %d | data | 1 to %d |", frameData, maxData),
+		fmt.Sprintf("| %d | ping | %d to %d |", framePing, numberLen, maxControl),
+		fmt.Sprintf("| %d | pong | %d |", framePong, numberLen),
+		fmt.Sprintf("| %d | end | 0 |", frameEnd),
+		fmt.Sprintf("than %d, and %d for each", burst, perInterval),
+	} {
+		assert.Contains(t, text, want)
+	}
+	assert.EqualValues(t, 1<<24|3, binary.BigEndian.Uint32(appendHead(nil, 1, 3)))
+}

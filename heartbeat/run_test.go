@@ -1,0 +1,186 @@
+package heartbeat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var tenSeconds = Config{Interval: 10 * time.Second, Timeout: 25 * time.Second}
+
+// virtual runs f in virtual time. It fails when f leaves a goroutine behind.
+func virtual(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, f)
+}
+
+func TestRunLife(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		why := errors.New("enough")
+		start := time.Now()
+		var pings []time.Duration
+		err := Run(ctx, tenSeconds, func(context.Context) error {
+			pings = append(pings, time.Since(start))
+			if len(pings) == 3 {
+				time.AfterFunc(5*time.Second, func() { cancel(why) })
+			}
+			time.Sleep(time.Second)
+			return nil
+		})
+		assert.Equal(t, why, err)
+		assert.Equal(t, []time.Duration{10 * time.Second, 21 * time.Second, 32 * time.Second}, pings, "Interval after each answer")
+		assert.Equal(t, 37*time.Second, time.Since(start), "at once")
+	})
+}
+
+func TestRunDeath(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		start := time.Now()
+		failed := errors.New("no answer")
+		pings := 0
+		var during context.Context
+		err := Run(t.Context(), tenSeconds, func(ctx context.Context) error {
+			if pings++; pings == 1 {
+				return nil
+			}
+			during = ctx
+			assert.NoError(t, ctx.Err())
+			return failed
+		})
+		assert.Equal(t, &DeadError{Silence: 25 * time.Second, Unanswered: 2, Err: failed}, err)
+		assert.Equal(t, 35*time.Second, time.Since(start))
+		assert.Equal(t, 3, pings, "a failed one is tried again after Interval")
+		assert.Error(t, during.Err())
+	})
+}
+
+// TestRunDeaf: a ping that ignores its context holds up neither the verdict nor
+// the end, and no other is begun beside it.
+func TestRunDeaf(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		release := make(chan struct{})
+		defer close(release)
+		start := time.Now()
+		var pings atomic.Int32
+		deaf := func(context.Context) error { pings.Add(1); <-release; return nil }
+		err := Run(t.Context(), tenSeconds, deaf)
+		assert.Equal(t, &DeadError{Silence: 25 * time.Second, Unanswered: 1}, err)
+		assert.Equal(t, 25*time.Second, time.Since(start))
+
+		ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
+		defer cancel()
+		assert.Equal(t, context.DeadlineExceeded, Run(ctx, tenSeconds, deaf))
+		assert.Equal(t, 37*time.Second, time.Since(start))
+		assert.EqualValues(t, 2, pings.Load())
+	})
+}
+
+// TestRunContext: a ping that heeds its context ends with the verdict.
+func TestRunContext(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		start := time.Now()
+		ended := make(chan time.Duration, 1)
+		err := Run(t.Context(), tenSeconds, func(ctx context.Context) error {
+			<-ctx.Done()
+			ended <- time.Since(start)
+			return ctx.Err()
+		})
+		var verdict *DeadError
+		require.ErrorAs(t, err, &verdict)
+		assert.Equal(t, 25*time.Second, <-ended)
+	})
+}
+
+// TestRunJustInTime: an answer that is there when the verdict would fall counts.
+func TestRunJustInTime(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		for range 10 {
+			start := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			assert.Equal(t, context.DeadlineExceeded, Run(ctx, tenSeconds, func(context.Context) error {
+				time.Sleep(15*time.Second - 1)
+				return nil
+			}))
+			assert.Equal(t, time.Minute, time.Since(start))
+			cancel()
+			time.Sleep(time.Minute) // until the ping is over
+		}
+	})
+}
+
+// TestRunOver: an error that says that the connection is over ends Run at once.
+func TestRunOver(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		for _, cause := range []error{net.ErrClosed, io.EOF} {
+			start := time.Now()
+			over := fmt.Errorf("write: %w", cause)
+			assert.Equal(t, over, Run(t.Context(), tenSeconds, func(context.Context) error { return over }))
+			assert.Equal(t, 10*time.Second, time.Since(start))
+		}
+	})
+}
+
+// TestRunCanceledFirst: what a ping says because its context is done does not hide
+// why that is.
+func TestRunCanceledFirst(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		for range 50 {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			why := errors.New("enough")
+			assert.Equal(t, why, Run(ctx, tenSeconds, func(context.Context) error {
+				cancel(why)
+				return net.ErrClosed
+			}))
+			assert.Equal(t, why, Run(ctx, tenSeconds, func(context.Context) error { return errors.New("not called") }))
+		}
+	})
+}
+
+func TestRunBad(t *testing.T) {
+	t.Parallel()
+	assert.EqualError(t, Run(t.Context(), tenSeconds, nil), "heartbeat: ping is nil")
+	c := tenSeconds
+	c.OneWay = true
+	assert.ErrorContains(t, Run(t.Context(), c, func(context.Context) error { return nil }), "heartbeat: OneWay: want a Monitor")
+}
+
+// suspend has the machine sleep for d, as the clocks show it: the monotonic one
+// stands still. It takes a test that is not parallel.
+func suspend(t *testing.T, d time.Duration) {
+	suspended.Add(int64(d))
+	t.Cleanup(func() { suspended.Add(-int64(d)) })
+}
+
+// TestRunSuspended: after the machine slept, there is a full round before the
+// verdict.
+func TestRunSuspended(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		pings := []time.Duration{}
+		err := Run(t.Context(), tenSeconds, func(ctx context.Context) error {
+			pings = append(pings, time.Since(start))
+			if len(pings) == 2 {
+				time.Sleep(time.Second)
+				suspend(t, time.Hour)
+			}
+			return errors.New("no answer")
+		})
+		var verdict *DeadError
+		require.ErrorAs(t, err, &verdict)
+		// It is noticed 1 s later, when the ping has ended, which is the new round's start.
+		assert.Equal(t, []time.Duration{10 * time.Second, 20 * time.Second, 21 * time.Second, 31 * time.Second, 41 * time.Second}, pings)
+		assert.Equal(t, 46*time.Second, time.Since(start))
+		assert.Equal(t, 5, verdict.Unanswered)
+	})
+}

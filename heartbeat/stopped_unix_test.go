@@ -1,0 +1,123 @@
+//go:build unix
+
+package heartbeat
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-keepalive/keepalive"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// startChild starts another process that dials l.
+func startChild(t *testing.T, what string, l net.Listener) (*os.Process, <-chan string) {
+	t.Helper()
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), childEnv+"="+what+" "+l.Addr().String())
+	words := make(chan string, 1)
+	var out lines
+	cmd.Stdout, cmd.Stderr = &out, &out
+	require.NoError(t, cmd.Start())
+	go func() {
+		err := cmd.Wait()
+		words <- fmt.Sprint(out.String(), err)
+	}()
+	t.Cleanup(func() { cmd.Process.Kill() })
+	return cmd.Process, words
+}
+
+func accept(t *testing.T, l net.Listener) net.Conn {
+	t.Helper()
+	l.(*net.TCPListener).SetDeadline(time.Now().Add(20 * time.Second))
+	conn, err := l.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// TestStoppedPeer: a process hangs, and its kernel goes on to answer. Keepalive sees
+// nothing, and heartbeats do.
+func TestStoppedPeer(t *testing.T) {
+	t.Parallel()
+	l := listen(t)
+	other, _ := startChild(t, "echo", l)
+	conn := accept(t, l)
+	c, err := NewConn(conn, quick)
+	require.NoError(t, err)
+	defer c.Close()
+	other2, _ := startChild(t, "echo", l)
+	bare := accept(t, l)
+	o := keepalive.Options{Idle: time.Second, Interval: time.Second, Count: 1}
+	if err := keepalive.Enable(bare, o); !errors.Is(err, errors.ErrUnsupported) {
+		require.NoError(t, err)
+	}
+	_, err = io.ReadFull(bare, make([]byte, prefaceLen))
+	require.NoError(t, err)
+	require.NoError(t, other2.Signal(syscall.SIGSTOP))
+	stopped := time.Now()
+
+	c.SetReadDeadline(time.Now().Add(2 * quick.Timeout))
+	_, err = c.Read(make([]byte, 1))
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded, "it lives")
+	c.SetReadDeadline(time.Time{})
+	require.NoError(t, other.Signal(syscall.SIGSTOP))
+	began := time.Now()
+	_, err = c.Read(make([]byte, 1))
+	verdict := deadly(t, err)
+	inTime(t, quick, began, verdict.Silence)
+	assert.Positive(t, verdict.Unanswered)
+
+	b := make([]byte, 1000)
+	bare.SetReadDeadline(stopped.Add(5 * time.Second)) // more than twice what keepalive takes
+	for err = nil; err == nil; {
+		_, err = bare.Read(b) // what it said before
+	}
+	assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
+}
+
+// TestStoppedSelf: a process that was stopped itself, longer than Timeout, takes
+// nobody for dead who is alive.
+func TestStoppedSelf(t *testing.T) {
+	t.Parallel()
+	l := listen(t)
+	p, words := startChild(t, "watch", l)
+	var c *Conn
+	for i := range 3 {
+		conn := accept(t, l)
+		if i > 0 {
+			go io.Copy(conn, conn)
+			continue
+		}
+		var err error
+		c, err = NewConn(conn, ConnConfig{Config: Config{Interval: quick.Interval, Timeout: time.Minute}})
+		require.NoError(t, err)
+		defer c.Close()
+	}
+	for _, stop := range []time.Duration{quick.Timeout, 2 * quick.Timeout} {
+		time.Sleep(quick.Timeout)
+		require.NoError(t, p.Signal(syscall.SIGSTOP))
+		time.Sleep(stop)
+		require.NoError(t, p.Signal(syscall.SIGCONT))
+	}
+	select {
+	case w := <-words:
+		t.Fatal(w)
+	case <-time.After(2 * quick.Timeout):
+	}
+	require.NoError(t, c.CloseWrite())
+	c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_, err := c.Read(make([]byte, 1))
+	assert.Equal(t, io.EOF, err)
+	assert.Equal(t, "<nil>", <-words)
+}
