@@ -109,8 +109,8 @@ type Conn struct {
 	paused       bool
 	watch        *time.Timer // looks whether there are Reads, after one
 	watching     bool
-	watched      int // reads, when it last did
-	peerInterval int64       // the reader's to set; 0 until the preface has come
+	watched      int   // reads, when it last did
+	peerInterval int64 // the reader's to set; 0 until the preface has come
 
 	// Writing. Who is the writer has what is marked so.
 	writer        role
