@@ -386,6 +386,7 @@ func (c *Conn) Read(b []byte) (int, error) {
 			}
 		default:
 			c.wanted = true
+			c.inner.SetReadDeadline(past) // the background lets go
 			c.wait(c.readWake, c.readDeadline)
 			c.wanted = false
 		}
@@ -533,7 +534,7 @@ func (c *Conn) look() {
 func (c *Conn) readAhead() {
 	c.reader = background
 	c.inner.SetReadDeadline(time.Time{})
-	b := make([]byte, 2<<10)
+	b := make([]byte, smallRead)
 	for !c.gone && c.err == nil && !c.wanted && len(c.pending) < maxPending {
 		c.mu.Unlock()
 		n, err := c.fill(b)

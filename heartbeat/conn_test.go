@@ -673,10 +673,8 @@ func TestConnExpired(t *testing.T) {
 // TestConnResync: writes that end at their deadline in the middle of a frame leave a
 // stream that is whole.
 func TestConnResync(t *testing.T) {
-	t.Parallel()
 	for _, network := range []string{"pipe", "tcp"} {
 		t.Run(network, func(t *testing.T) {
-			t.Parallel()
 			var a, b net.Conn = net.Pipe()
 			if network == "tcp" {
 				x, y := tcpPair(t)
@@ -725,7 +723,6 @@ func TestConnResync(t *testing.T) {
 
 // TestConnSizes moves writes and reads of all sizes, in both directions at once.
 func TestConnSizes(t *testing.T) {
-	t.Parallel()
 	a, b := tcpPair(t)
 	near, far := wrap(t, a, b, minute)
 	n, err := near.Write(nil)
@@ -805,7 +802,6 @@ func TestConnCloseWriting(t *testing.T) {
 // TestConnCloseDelivers: what was written arrives, though the peer is slow and sends
 // heartbeats to a connection that is closed.
 func TestConnCloseDelivers(t *testing.T) {
-	t.Parallel()
 	a, b := tcpPair(t)
 	near, far := wrap(t, a, b, ConnConfig{Config: Config{Interval: time.Millisecond, Timeout: time.Minute, Jitter: 1}})
 	data := random(4 << 20)
@@ -878,7 +874,6 @@ func TestConnCallbacks(t *testing.T) {
 }
 
 func TestConnBad(t *testing.T) {
-	t.Parallel()
 	a, _ := net.Pipe()
 	_, err := NewConn(a, ConnConfig{})
 	assert.EqualError(t, err, "heartbeat: Interval 0s: want more than 0")
