@@ -143,13 +143,17 @@ const (
 var _ net.Conn = (*Conn)(nil)
 
 // NewConn wraps one end of a connection, which must not be used by other means
-// from then on, but for settings such as keepalive. It waits for nothing.
+// from then on, but for settings such as keepalive; its deadlines are forgotten.
+// NewConn waits for nothing.
 //
 // Settings that make no sense are an error, and leave conn alone; see
 // [Config.Validate].
 func NewConn(conn net.Conn, cfg ConnConfig) (*Conn, error) {
 	if err := cfg.validateAsking(); err != nil {
 		return nil, err
+	}
+	if cfg.Interval < time.Millisecond {
+		return nil, fmt.Errorf("heartbeat: Interval %v: want 1ms at least, the unit that the peer is told it in", cfg.Interval)
 	}
 	if conn == nil {
 		return nil, errors.New("heartbeat: the connection is nil")
@@ -169,7 +173,7 @@ func NewConn(conn net.Conn, cfg ConnConfig) (*Conn, error) {
 	c.sent.Store(c.start)
 	c.beat = newBeat(cfg.Config, c.start, c.ahead)
 	c.frames = newFrames(c.came)
-	interval := min(max(cfg.Interval.Milliseconds(), 1), math.MaxUint32)
+	interval := min(cfg.Interval.Milliseconds(), math.MaxUint32)
 	c.rest = binary.BigEndian.AppendUint32([]byte(magic), uint32(interval))
 
 	c.mu.Lock()
@@ -386,7 +390,9 @@ func (c *Conn) Read(b []byte) (int, error) {
 			}
 		default:
 			c.wanted = true
-			c.inner.SetReadDeadline(past) // the background lets go
+			if c.peerInterval > 0 { // else the background lets go soon, and TLS must not be disturbed in its handshake
+				c.inner.SetReadDeadline(past)
+			}
 			c.wait(c.readWake, c.readDeadline)
 			c.wanted = false
 		}
@@ -533,14 +539,14 @@ func (c *Conn) look() {
 // meanwhile.
 func (c *Conn) readAhead() {
 	c.reader = background
-	c.inner.SetReadDeadline(time.Time{})
 	b := make([]byte, smallRead)
 	for !c.gone && c.err == nil && !c.wanted && len(c.pending) < maxPending {
+		c.inner.SetReadDeadline(time.Time{}) // the application's, or what a Read has set to come between
 		c.mu.Unlock()
 		n, err := c.fill(b)
 		c.mu.Lock()
 		c.pending = append(c.pending, b[:n]...)
-		c.readFailed(err) // of no deadline: that was set before the background came
+		c.readFailed(err)
 	}
 	c.reader = nobody
 	c.inner.SetReadDeadline(c.readDeadline)
