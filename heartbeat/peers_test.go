@@ -3,6 +3,7 @@ package heartbeat
 import (
 	"bufio"
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -18,8 +19,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// quick are settings for real time: a death takes a second.
-var quick = ConnConfig{Config: Config{Interval: 300 * time.Millisecond, Timeout: time.Second, Jitter: 0.1}}
+// quick are settings for real time.
+var quick = ConnConfig{Config: Config{Interval: 400 * time.Millisecond, Timeout: 1500 * time.Millisecond, Jitter: 0.1}}
 
 // inTime checks that a death that began at start was noticed when it should be.
 func inTime(t *testing.T, cfg ConnConfig, start time.Time, silence time.Duration) {
@@ -36,6 +37,9 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
+//go:embed testdata/peer.py
+var peerPy string
+
 // TestPython: a peer in another language, written from FORMAT.md, exchanges data
 // and heartbeats with a Conn, and each finds the other dead.
 func TestPython(t *testing.T) {
@@ -48,7 +52,7 @@ func TestPython(t *testing.T) {
 	start := func(t *testing.T, cfg ConnConfig, interval, timeout string) (*Conn, <-chan string) {
 		l := listen(t)
 		_, port, _ := net.SplitHostPort(l.Addr().String())
-		cmd := exec.Command(python, "testdata/peer.py", port, interval, timeout)
+		cmd := exec.Command(python, "-c", peerPy, port, interval, timeout)
 		out, err := cmd.StdoutPipe()
 		require.NoError(t, err)
 		var complaints lines
@@ -119,7 +123,7 @@ func TestPython(t *testing.T) {
 		t.Parallel()
 		l := listen(t)
 		_, port, _ := net.SplitHostPort(l.Addr().String())
-		cmd := exec.Command(python, "testdata/peer.py", port, "0.2", "1")
+		cmd := exec.Command(python, "-c", peerPy, port, "0.2", "1")
 		go func() {
 			if conn, err := l.Accept(); assert.NoError(t, err) {
 				t.Cleanup(func() { conn.Close() }) // and says nothing
