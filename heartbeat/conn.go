@@ -67,9 +67,10 @@ type ConnConfig struct {
 // error that is [ErrProtocol].
 //
 // Otherwise it is like the connection inside: methods can be called at the same
-// time, and deadlines work. CloseWrite always does. A Write that fails, at its
-// deadline for one, may leave a part of a frame to be sent: that part counts as
-// written, and goes out as soon as there is room, but not after Close.
+// time, and deadlines work. CloseWrite always does. A Write that ends at its
+// deadline may leave a part of a frame to be sent, 64 KiB at most: that part counts
+// as written, and goes out as soon as there is room. (Where a Write that ends at its
+// deadline is the end of all writes, as with crypto/tls, it is that here, too.)
 //
 // An application that does not read is not taken for dead. For its part it judges
 // the peer until 16 KiB of unread data have come, and from then on no longer, up to
@@ -415,6 +416,13 @@ func (c *Conn) takePending(b []byte) int {
 	return n
 }
 
+// fillUnlocked is fill, without c.mu meanwhile, even if OnPing panics.
+func (c *Conn) fillUnlocked(b []byte) (int, error) {
+	c.mu.Unlock()
+	defer c.mu.Lock()
+	return c.fill(b)
+}
+
 // readSelf reads once, as the reader. c.mu is held, but not meanwhile.
 func (c *Conn) readSelf(b []byte) (int, error) {
 	c.reader = application
@@ -425,9 +433,7 @@ func (c *Conn) readSelf(b []byte) (int, error) {
 		}
 		into = c.small
 	}
-	c.mu.Unlock()
-	n, err := c.fill(into)
-	c.mu.Lock()
+	n, err := c.fillUnlocked(into)
 	c.reader = nobody
 	err = c.readFailed(err)
 	if len(b) < smallRead && n > 0 {
@@ -542,9 +548,7 @@ func (c *Conn) readAhead() {
 	b := make([]byte, smallRead)
 	for !c.gone && c.err == nil && !c.wanted && len(c.pending) < maxPending {
 		c.inner.SetReadDeadline(time.Time{}) // the application's, or what a Read has set to come between
-		c.mu.Unlock()
-		n, err := c.fill(b)
-		c.mu.Lock()
+		n, err := c.fillUnlocked(b)
 		c.pending = append(c.pending, b[:n]...)
 		c.readFailed(err)
 	}
