@@ -183,7 +183,6 @@ func TestVerdict(t *testing.T) {
 // TestJitter: waits are spread from Interval less Jitter to Interval, and a full
 // Timeout is granted all the same.
 func TestJitter(t *testing.T) {
-	t.Parallel()
 	for _, jitter := range []float64{0.25, 1} {
 		c := Config{Interval: 10 * time.Second, Timeout: 25 * time.Second, Jitter: jitter}
 		least, most := forever, int64(0)
@@ -209,7 +208,6 @@ func TestJitter(t *testing.T) {
 
 // TestExtremes: the largest and smallest settings overflow nothing.
 func TestExtremes(t *testing.T) {
-	t.Parallel()
 	for _, c := range []Config{
 		{Interval: 1, Timeout: 2, Jitter: 1},
 		{Interval: math.MaxInt64 - 1, Timeout: math.MaxInt64, Jitter: 1},

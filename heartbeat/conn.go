@@ -67,9 +67,10 @@ type ConnConfig struct {
 // error that is [ErrProtocol].
 //
 // Otherwise it is like the connection inside: methods can be called at the same
-// time, and deadlines work. CloseWrite always does. A Write that fails, at its
-// deadline for one, may leave a part of a frame to be sent: that part counts as
-// written, and goes out as soon as there is room, but not after Close.
+// time, and deadlines work. CloseWrite always does. A Write that ends at its
+// deadline may leave a part of a frame to be sent, 64 KiB at most: that part counts
+// as written, and goes out as soon as there is room. (Where a Write that ends at its
+// deadline is the end of all writes, as with crypto/tls, it is that here, too.)
 //
 // An application that does not read is not taken for dead. For its part it judges
 // the peer until 16 KiB of unread data have come, and from then on no longer, up to
@@ -109,8 +110,8 @@ type Conn struct {
 	paused       bool
 	watch        *time.Timer // looks whether there are Reads, after one
 	watching     bool
-	watched      int // reads, when it last did
-	peerInterval int64       // the reader's to set; 0 until the preface has come
+	watched      int   // reads, when it last did
+	peerInterval int64 // the reader's to set; 0 until the preface has come
 
 	// Writing. Who is the writer has what is marked so.
 	writer        role
@@ -143,13 +144,17 @@ const (
 var _ net.Conn = (*Conn)(nil)
 
 // NewConn wraps one end of a connection, which must not be used by other means
-// from then on, but for settings such as keepalive. It waits for nothing.
+// from then on, but for settings such as keepalive; its deadlines are forgotten.
+// NewConn waits for nothing.
 //
 // Settings that make no sense are an error, and leave conn alone; see
 // [Config.Validate].
 func NewConn(conn net.Conn, cfg ConnConfig) (*Conn, error) {
 	if err := cfg.validateAsking(); err != nil {
 		return nil, err
+	}
+	if cfg.Interval < time.Millisecond {
+		return nil, fmt.Errorf("heartbeat: Interval %v: want 1ms at least, the unit that the peer is told it in", cfg.Interval)
 	}
 	if conn == nil {
 		return nil, errors.New("heartbeat: the connection is nil")
@@ -169,7 +174,7 @@ func NewConn(conn net.Conn, cfg ConnConfig) (*Conn, error) {
 	c.sent.Store(c.start)
 	c.beat = newBeat(cfg.Config, c.start, c.ahead)
 	c.frames = newFrames(c.came)
-	interval := min(max(cfg.Interval.Milliseconds(), 1), math.MaxUint32)
+	interval := min(cfg.Interval.Milliseconds(), math.MaxUint32)
 	c.rest = binary.BigEndian.AppendUint32([]byte(magic), uint32(interval))
 
 	c.mu.Lock()
@@ -386,6 +391,9 @@ func (c *Conn) Read(b []byte) (int, error) {
 			}
 		default:
 			c.wanted = true
+			if c.peerInterval > 0 { // else the background lets go soon, and TLS must not be disturbed in its handshake
+				c.inner.SetReadDeadline(past)
+			}
 			c.wait(c.readWake, c.readDeadline)
 			c.wanted = false
 		}
@@ -408,6 +416,13 @@ func (c *Conn) takePending(b []byte) int {
 	return n
 }
 
+// fillUnlocked is fill, without c.mu meanwhile, even if OnPing panics.
+func (c *Conn) fillUnlocked(b []byte) (int, error) {
+	c.mu.Unlock()
+	defer c.mu.Lock()
+	return c.fill(b)
+}
+
 // readSelf reads once, as the reader. c.mu is held, but not meanwhile.
 func (c *Conn) readSelf(b []byte) (int, error) {
 	c.reader = application
@@ -418,9 +433,7 @@ func (c *Conn) readSelf(b []byte) (int, error) {
 		}
 		into = c.small
 	}
-	c.mu.Unlock()
-	n, err := c.fill(into)
-	c.mu.Lock()
+	n, err := c.fillUnlocked(into)
 	c.reader = nobody
 	err = c.readFailed(err)
 	if len(b) < smallRead && n > 0 {
@@ -532,14 +545,12 @@ func (c *Conn) look() {
 // meanwhile.
 func (c *Conn) readAhead() {
 	c.reader = background
-	c.inner.SetReadDeadline(time.Time{})
-	b := make([]byte, 2<<10)
+	b := make([]byte, smallRead)
 	for !c.gone && c.err == nil && !c.wanted && len(c.pending) < maxPending {
-		c.mu.Unlock()
-		n, err := c.fill(b)
-		c.mu.Lock()
+		c.inner.SetReadDeadline(time.Time{}) // the application's, or what a Read has set to come between
+		n, err := c.fillUnlocked(b)
 		c.pending = append(c.pending, b[:n]...)
-		c.readFailed(err) // of no deadline: that was set before the background came
+		c.readFailed(err)
 	}
 	c.reader = nobody
 	c.inner.SetReadDeadline(c.readDeadline)

@@ -2,12 +2,15 @@ package heartbeat
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -673,10 +676,8 @@ func TestConnExpired(t *testing.T) {
 // TestConnResync: writes that end at their deadline in the middle of a frame leave a
 // stream that is whole.
 func TestConnResync(t *testing.T) {
-	t.Parallel()
 	for _, network := range []string{"pipe", "tcp"} {
 		t.Run(network, func(t *testing.T) {
-			t.Parallel()
 			var a, b net.Conn = net.Pipe()
 			if network == "tcp" {
 				x, y := tcpPair(t)
@@ -725,7 +726,6 @@ func TestConnResync(t *testing.T) {
 
 // TestConnSizes moves writes and reads of all sizes, in both directions at once.
 func TestConnSizes(t *testing.T) {
-	t.Parallel()
 	a, b := tcpPair(t)
 	near, far := wrap(t, a, b, minute)
 	n, err := near.Write(nil)
@@ -761,6 +761,103 @@ func TestConnSizes(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestConnInside: other connections than TCP do, too, and Close loses nothing there,
+// either.
+func TestConnInside(t *testing.T) {
+	t.Parallel()
+	cfg := ConnConfig{Config: Config{Interval: 20 * time.Millisecond, Timeout: 20 * time.Second, Jitter: 0.5}}
+	for name, connect := range map[string]func(t *testing.T) (a, b net.Conn){
+		"TLS": func(t *testing.T) (a, b net.Conn) {
+			server := httptest.NewTLSServer(nil) // has a certificate
+			defer server.Close()
+			near, far := tcpPair(t)
+			return tls.Client(near, &tls.Config{InsecureSkipVerify: true}), tls.Server(far, server.TLS.Clone())
+		},
+		"Unix": func(t *testing.T) (a, b net.Conn) {
+			l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
+			if err != nil {
+				t.Skipf("cannot be had here: %v", err)
+			}
+			defer l.Close()
+			near, err := net.Dial("unix", l.Addr().String())
+			if err != nil {
+				t.Skipf("cannot be had here: %v", err)
+			}
+			far, err := l.Accept()
+			require.NoError(t, err)
+			return near, far
+		},
+		"wrapper": func(t *testing.T) (a, b net.Conn) {
+			near, far := tcpPair(t)
+			return struct{ net.Conn }{near}, struct{ net.Conn }{far}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, b := connect(t)
+			near, far := wrap(t, a, b, cfg)
+			data := random(1 << 20)
+			for _, ends := range [][2]*Conn{{near, far}, {far, near}} {
+				wrote := make(chan error, 1)
+				go func() { _, err := ends[0].Write(data); wrote <- err }()
+				got := make([]byte, len(data))
+				_, err := io.ReadFull(ends[1], got)
+				require.NoError(t, err)
+				same(t, data, got)
+				require.NoError(t, <-wrote)
+				time.Sleep(10 * cfg.Interval) // heartbeats
+			}
+			_, near1 := near.RTT()
+			_, far1 := far.RTT()
+			assert.True(t, near1 || far1)
+			go func() {
+				_, err := near.Write(data)
+				assert.NoError(t, err)
+				if name == "wrapper" { // which hides CloseWrite
+					assert.NoError(t, near.CloseWrite())
+				} else {
+					assert.NoError(t, near.Close())
+				}
+			}()
+			got, err := io.ReadAll(far)
+			require.NoError(t, err)
+			same(t, data, got)
+		})
+	}
+}
+
+// TestConnTakeover: Reads with short deadlines take the reader's role from the
+// background again and again, and neither spins nor loses a byte.
+func TestConnTakeover(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		near, far := pipe(t, tens)
+		time.Sleep(time.Minute)
+		data := random(1000)
+		go func() {
+			for i := range data {
+				time.Sleep(time.Duration(rand.Int64N(int64(50 * time.Millisecond))))
+				near.Write(data[i : i+1])
+			}
+			near.CloseWrite()
+		}()
+		var got []byte
+		for {
+			time.Sleep(time.Duration(rand.Int64N(int64(30 * time.Millisecond))))
+			far.SetReadDeadline(time.Now().Add(time.Duration(rand.Int64N(int64(20 * time.Millisecond)))))
+			b := make([]byte, 1+rand.IntN(600))
+			n, err := far.Read(b)
+			got = append(got, b[:n]...)
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+			}
+		}
+		same(t, data, got)
+	})
 }
 
 // TestConnClose: it ends what is pending, on both ends.
@@ -805,7 +902,6 @@ func TestConnCloseWriting(t *testing.T) {
 // TestConnCloseDelivers: what was written arrives, though the peer is slow and sends
 // heartbeats to a connection that is closed.
 func TestConnCloseDelivers(t *testing.T) {
-	t.Parallel()
 	a, b := tcpPair(t)
 	near, far := wrap(t, a, b, ConnConfig{Config: Config{Interval: time.Millisecond, Timeout: time.Minute, Jitter: 1}})
 	data := random(4 << 20)
@@ -878,7 +974,6 @@ func TestConnCallbacks(t *testing.T) {
 }
 
 func TestConnBad(t *testing.T) {
-	t.Parallel()
 	a, _ := net.Pipe()
 	_, err := NewConn(a, ConnConfig{})
 	assert.EqualError(t, err, "heartbeat: Interval 0s: want more than 0")
@@ -886,6 +981,10 @@ func TestConnBad(t *testing.T) {
 	one.OneWay = true
 	_, err = NewConn(a, one)
 	assert.ErrorContains(t, err, "heartbeat: OneWay: want a Monitor")
+	fast := tens
+	fast.Interval = time.Millisecond - 1
+	_, err = NewConn(a, fast)
+	assert.ErrorContains(t, err, "heartbeat: Interval 999.999µs: want 1ms at least")
 	_, err = NewConn(nil, tens)
 	assert.EqualError(t, err, "heartbeat: the connection is nil")
 }

@@ -123,7 +123,8 @@ func TestConnNoAllocation(t *testing.T) {
 	}
 }
 
-// TestHeard holds the cost of Heard against its limit.
+// TestHeard holds the cost of Heard against its limit, or on a slow machine against
+// that of reading the clock.
 func TestHeard(t *testing.T) {
 	if raceEnabled {
 		t.Skip("cannot be had here: the race detector slows it down")
@@ -133,17 +134,21 @@ func TestHeard(t *testing.T) {
 	p, err := m.Add(minute.Config, func() error { return nil }, func(*DeadError) {})
 	require.NoError(t, err)
 	assert.Zero(t, testing.AllocsPerRun(1000, p.Heard))
-	best := time.Hour
-	const n = 10000
-	for range 100 { // the least of them: others use this machine, too
-		start := time.Now()
-		for range n {
-			p.Heard()
+	least := func(f func()) time.Duration { // for others use this machine, too
+		const n = 10000
+		least := time.Hour
+		for range 100 {
+			start := time.Now()
+			for range n {
+				f()
+			}
+			least = min(least, time.Since(start)/n)
 		}
-		best = min(best, time.Since(start)/n)
+		return least
 	}
-	t.Logf("Heard takes %v", best)
-	assert.Less(t, best, 50*time.Nanosecond)
+	heard, clock := least(p.Heard), least(func() { now() })
+	t.Logf("Heard takes %v, the clock %v of it", heard, clock)
+	assert.Less(t, heard, max(50*time.Nanosecond, 2*clock))
 }
 
 // inUse is the memory of heap and stacks, after a collection.

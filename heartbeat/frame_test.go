@@ -1,16 +1,15 @@
 package heartbeat
 
 import (
+	_ "embed"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 )
 
 // decode is FORMAT.md, written down once more: it takes all of b at once. It
@@ -90,12 +89,12 @@ func FuzzFrames(f *testing.F) {
 	})
 }
 
+//go:embed FORMAT.md
+var format string
+
 // TestFormat: the numbers of FORMAT.md are those of the code.
 func TestFormat(t *testing.T) {
 	t.Parallel()
-	b, err := os.ReadFile("FORMAT.md")
-	require.NoError(t, err)
-	text := string(b)
 	for _, want := range []string{
 		fmt.Sprintf("`% X`", magic),
 		fmt.Sprintf("| %d | data | 1 to %d |", frameData, maxData),
@@ -104,7 +103,7 @@ func TestFormat(t *testing.T) {
 		fmt.Sprintf("| %d | end | 0 |", frameEnd),
 		fmt.Sprintf("than %d, and %d for each", burst, perInterval),
 	} {
-		assert.Contains(t, text, want)
+		assert.Contains(t, format, want)
 	}
 	assert.EqualValues(t, 1<<24|3, binary.BigEndian.Uint32(appendHead(nil, 1, 3)))
 }

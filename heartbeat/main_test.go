@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	// Most tests here wait, for sockets or for death: all at once.
+	// The parallel tests here wait, for sockets and for death: all at once.
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })

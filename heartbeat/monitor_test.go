@@ -374,7 +374,6 @@ func TestMonitorManyTimes(t *testing.T) {
 }
 
 func TestMonitorBad(t *testing.T) {
-	t.Parallel()
 	_, err := new(Monitor).Add(tenSeconds, nil, func(*DeadError) {})
 	assert.ErrorContains(t, err, "ping or dead is nil")
 	_, err = new(Monitor).Add(tenSeconds, func() error { return nil }, nil)
@@ -384,7 +383,6 @@ func TestMonitorBad(t *testing.T) {
 
 // TestMonitorRace does everything at once, in real time.
 func TestMonitorRace(t *testing.T) {
-	t.Parallel()
 	var m Monitor
 	var wg sync.WaitGroup
 	var deaths, stops atomic.Int32

@@ -12,7 +12,6 @@ import (
 // advance to a time that is not before its wake, rounded up to a tick, and in no
 // other.
 func TestWheel(t *testing.T) {
-	t.Parallel()
 	for seed := range uint64(50) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		var w wheel
@@ -77,7 +76,6 @@ func TestWheel(t *testing.T) {
 
 // TestWheelSteps: however far off a time is, it takes few steps to get there.
 func TestWheelSteps(t *testing.T) {
-	t.Parallel()
 	for _, far := range []int64{tick, 100 * tick, 1e9, 3600e9, 1e15, forever} {
 		var w wheel
 		p := new(Peer)

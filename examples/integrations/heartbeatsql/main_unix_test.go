@@ -1,0 +1,49 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"database/sql"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-keepalive/keepalive/examples/integrations/internal/servers"
+	"github.com/go-keepalive/keepalive/heartbeat"
+)
+
+// TestStopped stops the process of the real PostgreSQL that serves the connection:
+// its kernel answers, and it does not.
+func TestStopped(t *testing.T) {
+	url, _ := servers.Postgres(t)
+	db, err := sql.Open("pgx", url+"?sslmode=disable")
+	require.NoError(t, err)
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	var pid int
+	require.NoError(t, db.QueryRowContext(t.Context(), "select pg_backend_pid()").Scan(&pid))
+	cfg := heartbeat.Config{Interval: 300 * time.Millisecond, Timeout: time.Second, Jitter: 0.2}
+
+	ctx, cancel := context.WithTimeout(t.Context(), 3*cfg.Timeout)
+	defer cancel()
+	assert.ErrorIs(t, watch(ctx, db, cfg), context.DeadlineExceeded, "it lives")
+
+	backend, err := os.FindProcess(pid)
+	require.NoError(t, err)
+	if err := backend.Signal(syscall.SIGSTOP); err != nil {
+		t.Skipf("cannot be had here: stopping PostgreSQL: %v", err)
+	}
+	defer backend.Signal(syscall.SIGCONT)
+	start := time.Now()
+	err = watch(t.Context(), db, cfg)
+	var dead *heartbeat.DeadError
+	require.ErrorAs(t, err, &dead)
+	assert.Equal(t, 1, dead.Unanswered, "the ping that waits still")
+	assert.GreaterOrEqual(t, dead.Silence, cfg.Timeout)
+	assert.Less(t, time.Since(start), 3*cfg.Timeout)
+}
