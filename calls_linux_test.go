@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -92,51 +91,4 @@ func TestSystemCalls(t *testing.T) {
 	t.Logf("%d connections dialed: %d calls with Dialer, %d with package net's", tracedConns, ours, nets)
 	assert.LessOrEqual(t, ours, nets)
 	assert.Equal(t, 4*tracedConns, ours)
-}
-
-// BenchmarkAccept compares connections accepted from ListenConfig with package
-// net's, and with no keepalive at all, in turns.
-func BenchmarkAccept(b *testing.B) {
-	ways := []struct {
-		name string
-		lc   *net.ListenConfig
-	}{
-		{"ours", ListenConfig(nil, typical)},
-		{"net", &net.ListenConfig{KeepAliveConfig: netsOwn}},
-		{"none", &net.ListenConfig{KeepAlive: -1}},
-	}
-	const rounds, conns = 21, 200
-	took := make([][]float64, len(ways))
-	var listeners []net.Listener
-	for _, w := range ways {
-		l, err := w.lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
-		require.NoError(b, err)
-		defer l.Close()
-		listeners = append(listeners, l)
-	}
-	d := net.Dialer{KeepAlive: -1}
-	for b.Loop() {
-		clear(took)
-		for range rounds {
-			for i, l := range listeners {
-				var spent time.Duration
-				for range conns {
-					near, err := d.Dial("tcp", l.Addr().String())
-					require.NoError(b, err)
-					start := time.Now()
-					far, err := l.Accept()
-					spent += time.Since(start)
-					require.NoError(b, err)
-					near.(*net.TCPConn).SetLinger(0)
-					near.Close()
-					far.Close()
-				}
-				took[i] = append(took[i], float64(spent)/conns)
-			}
-		}
-	}
-	b.ReportMetric(median(took[0]), "ns/Accept-ours")
-	b.ReportMetric(median(took[1]), "ns/Accept-net")
-	b.ReportMetric(median(took[2]), "ns/Accept-none")
-	b.ReportMetric(median(took[0])/median(took[1]), "×net")
 }
