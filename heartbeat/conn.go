@@ -462,6 +462,11 @@ func (c *Conn) readSelf(b []byte) (int, error) {
 // data, and returns how much data is in b then. The caller is the reader.
 func (c *Conn) fill(b []byte) (int, error) {
 	f := &c.frames
+	if f.kind == frameData && f.length > copied {
+		// Read a large frame, and the head of what is likely another, but no
+		// further: then parse has no data to move.
+		b = b[:min(len(b), f.left+headLen)]
+	}
 	amid := f.amid()
 	var began int64
 	if amid {

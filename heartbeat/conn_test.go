@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -921,6 +922,38 @@ func TestConnCloseDelivers(t *testing.T) {
 	same(t, data, got)
 	_, err := far.Read(make([]byte, 1))
 	assert.Equal(t, io.EOF, err)
+}
+
+// TestConnLeavesNothing: over TCP, where Close leaves a goroutine for a while, that
+// ends when the other end has closed, or after Timeout.
+func TestConnLeavesNothing(t *testing.T) {
+	before := runtime.NumGoroutine()
+	until := func(what string, ok func() bool) {
+		t.Helper()
+		for start := time.Now(); !ok(); time.Sleep(time.Millisecond) {
+			if time.Since(start) > 20*time.Second {
+				t.Fatal(what)
+			}
+		}
+	}
+	for range 50 {
+		a, b := tcpPair(t)
+		near, far := wrap(t, a, b, minute)
+		go io.Copy(io.Discard, far)
+		near.Write([]byte{1})
+		near.Close()
+		far.Close()
+	}
+	until("goroutines are left", func() bool { return runtime.NumGoroutine() <= before })
+
+	a, _ := tcpPair(t) // whose other end does nothing
+	c, err := NewConn(a, quick)
+	require.NoError(t, err)
+	start := time.Now()
+	require.NoError(t, c.Close())
+	assert.Less(t, time.Since(start), quick.Timeout)
+	until("the socket is not closed", func() bool { return errors.Is(a.SetNoDelay(true), net.ErrClosed) })
+	assert.GreaterOrEqual(t, time.Since(start), quick.Timeout)
 }
 
 // TestConnCutOff: an end in the middle of a frame is not taken for the end of the
