@@ -31,11 +31,6 @@ const (
 	// not take a system call for each part of a frame.
 	smallRead = 512
 
-	// largeFrame is the data in a frame from which on its head is read by itself,
-	// so that the data need not be moved in the buffer of the Read: that takes
-	// longer than a system call.
-	largeFrame = 16 << 10
-
 	// busyFor is how long there may be no Read until the background reads in its
 	// place.
 	busyFor = 10 * time.Millisecond
@@ -432,17 +427,11 @@ func (c *Conn) fillUnlocked(b []byte) (int, error) {
 func (c *Conn) readSelf(b []byte) (int, error) {
 	c.reader = application
 	into := b
-	switch f := &c.frames; {
-	case len(b) < smallRead:
+	if len(b) < smallRead {
 		if c.small == nil {
 			c.small = make([]byte, smallRead)
 		}
 		into = c.small
-	case len(b) < largeFrame || !f.large:
-	case f.left > 0:
-		into = b[:min(len(b), f.left)]
-	default:
-		into = b[:headLen-f.heads]
 	}
 	n, err := c.fillUnlocked(into)
 	c.reader = nobody

@@ -50,7 +50,6 @@ type frames struct {
 	head    [headLen]byte
 	heads   int // how much of head has come
 	payload [maxControl]byte
-	large   bool // the last data came in a large frame
 	ended   bool
 	waited  int64 // for the bytes of this frame, in nanoseconds
 }
@@ -123,7 +122,6 @@ func (f *frames) begin() error {
 	switch f.kind {
 	case frameData:
 		least, most = 1, maxData
-		f.large = f.length >= largeFrame
 		if f.ended {
 			return protocolError("data after the end")
 		}
