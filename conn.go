@@ -59,7 +59,7 @@ func socket(conn *net.Conn) (syscall.RawConn, error) {
 			c, err := sc.SyscallConn()
 			switch {
 			case err != nil:
-				refused = fmt.Errorf("keepalive: the socket of %T: SyscallConn: %w", *conn, err)
+				refused = fmt.Errorf("keepalive: %T has no socket: SyscallConn: %w", *conn, err)
 			case c == nil:
 				refused = fmt.Errorf("keepalive: the socket of %T: SyscallConn gives none", *conn)
 			default:

@@ -17,13 +17,14 @@ const (
 
 	// Dead is silence: nobody answered, and keepalive, the user timeout, the
 	// limit of retransmissions, or package heartbeat gave up. A dial that the
-	// kernel gave up is Dead, too.
+	// kernel gave up is Dead, too. Any error with a method PeerDead() bool can
+	// say so.
 	Dead
 
 	// Reset is an answer from the peer's system, that there is no such
 	// connection, or not any more: it was closed with data unread, the program
 	// crashed, the system has restarted, or nobody listens there. Writing after
-	// the end ("broken pipe") is Reset as well.
+	// the end ("broken pipe") is Reset as well, whoever has ended it.
 	Reset
 
 	// Unreachable is an answer from a system on the way, or this one: there is
@@ -35,8 +36,8 @@ const (
 	// may go on.
 	Deadline
 
-	// Closed is this side's doing: the connection was closed here, or a context
-	// was canceled.
+	// Closed is this side's doing: the connection was closed here, by the
+	// program or by the system (ss -K), or a context was canceled.
 	Closed
 
 	// EOF is an orderly end: the peer has finished.
@@ -67,31 +68,38 @@ func (c Cause) String() string {
 //	             Unix                               Windows
 //	Dead         ETIMEDOUT, ENETRESET               WSAETIMEDOUT, WSAENETRESET, WSAECONNABORTED,
 //	                                                and from overlapped I/O 64, 121, 1236
-//	Reset        ECONNRESET, ECONNREFUSED,          WSAECONNRESET, WSAECONNREFUSED, 1225, 1234
-//	             ECONNABORTED, EPIPE
+//	Reset        ECONNRESET, ECONNREFUSED, EPIPE    WSAECONNRESET, WSAECONNREFUSED, 1225, 1234
 //	Unreachable  EHOSTUNREACH, ENETUNREACH,         WSAEHOSTUNREACH, WSAENETUNREACH,
-//	             EHOSTDOWN, ENETDOWN                WSAEHOSTDOWN, WSAENETDOWN, 1231, 1232
-//	Closed                                          WSAESHUTDOWN, 995
+//	             EHOSTDOWN, ENETDOWN, and EACCES    WSAEHOSTDOWN, WSAENETDOWN, 1231, 1232
+//	             from dialing, reading or writing
+//	Closed       ECONNABORTED                       WSAESHUTDOWN, 995
 //
 // The kernel tells once. After that a Read returns [io.EOF], and a Write EPIPE,
 // which are EOF and Reset to Diagnose: ask it about the first error.
 //
-// ENOTCONN is Unknown from [Enable], and Dead from a Read or Write: there it is
+// An error that is text and wraps nothing, as gRPC's status is, is Unknown.
+// Windows gives 64 for some resets, too. ENOTCONN is Unknown from [Enable], and Dead from a Read or Write: there it is
 // how Linux ends a Multipath TCP connection of which no path is left (measured,
 // Linux 6.18). On Plan 9, JavaScript and WASI the kernel's errors are Unknown.
-func Diagnose(err error) Cause {
+func Diagnose(err error) (cause Cause) {
+	// Somebody's error may be a nil pointer whose methods panic.
+	defer func() {
+		if recover() != nil {
+			cause = Unknown
+		}
+	}()
 	budget := maxErrors
-	cause, _ := diagnose(err, &budget)
+	cause, _ = diagnose(err, &budget)
 	return cause
 }
 
 // maxErrors bounds the search, in case an error unwraps to itself.
-const maxErrors = 100
+const maxErrors = 1000
 
 // diagnose also tells whether the cause is the kernel's word.
 func diagnose(err error, budget *int) (found Cause, kernel bool) {
-	timeout := false  // of an error that says no more than this
-	transfer := false // it comes from a Read or a Write
+	timeout := false // of an error that says no more than this
+	traffic := false // it comes from dialing, reading or writing
 	for err != nil && *budget > 0 {
 		*budget--
 		// Most errors are these two, and package os's.
@@ -100,7 +108,10 @@ func diagnose(err error, budget *int) (found Cause, kernel bool) {
 			if e == nil {
 				return found, false
 			}
-			transfer = e.Op == "read" || e.Op == "write"
+			switch e.Op {
+			case "read", "write", "dial", "readfrom", "writeto":
+				traffic = true
+			}
 			err = e.Err
 			continue
 		case *os.SyscallError:
@@ -110,14 +121,14 @@ func diagnose(err error, budget *int) (found Cause, kernel bool) {
 			err = e.Err
 			continue
 		}
-		if c := errnoCause(err, transfer); c != Unknown {
+		if c := errnoCause(err, traffic); c != Unknown {
 			return c, true
-		}
-		if found == Unknown {
-			found = cause(err)
 		}
 		if e, ok := err.(interface{ Timeout() bool }); ok && e.Timeout() {
 			timeout = true
+		}
+		if found == Unknown {
+			found = cause(err, timeout)
 		}
 		switch e := err.(type) {
 		case interface{ Unwrap() error }:
@@ -143,8 +154,9 @@ func diagnose(err error, budget *int) (found Cause, kernel bool) {
 	return found, false
 }
 
-// cause is what err itself says, whatever it wraps.
-func cause(err error) Cause {
+// cause is what err itself says, whatever it wraps. One that was a timeout does
+// not become Closed by its looks: QUIC has such errors.
+func cause(err error, timeout bool) Cause {
 	switch err {
 	case io.EOF, io.ErrUnexpectedEOF:
 		return EOF
@@ -160,7 +172,7 @@ func cause(err error) Cause {
 		switch {
 		case e.Is(os.ErrDeadlineExceeded), e.Is(context.DeadlineExceeded):
 			return Deadline
-		case e.Is(net.ErrClosed), e.Is(context.Canceled):
+		case !timeout && (e.Is(net.ErrClosed) || e.Is(context.Canceled)):
 			return Closed
 		}
 	}

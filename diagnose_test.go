@@ -175,16 +175,16 @@ func TestDiagnoseTrees(t *testing.T) {
 	for want, errs := range map[Cause][]error{
 		Unknown: {
 			nil, errors.New("timeout"), (*net.OpError)(nil), (*os.SyscallError)(nil), &net.OpError{Op: "read"},
-			madeUp{}, itself{}, itselfTwice{}, errors.Join(errors.New("a"), errors.New("b")), ErrNotTCP,
+			madeUp{}, itself{}, itselfTwice{}, (*url.Error)(nil), struct{ *net.OpError }{}, errors.Join(errors.New("a"), errors.New("b")), ErrNotTCP,
 			&net.DNSError{Err: "no such host"},
 		},
 		Dead: {madeUp{dead: true}, fmt.Errorf("%w, %w", errors.New("x"), madeUp{dead: true, timeout: true})},
 		Deadline: {
 			os.ErrDeadlineExceeded, context.DeadlineExceeded, madeUp{timeout: true}, madeUp{is: context.DeadlineExceeded},
 			madeUp{timeout: true, wraps: []error{errors.New("else")}}, fmt.Errorf("%w (%w)", context.DeadlineExceeded, io.EOF),
-			&net.DNSError{IsTimeout: true},
+			&net.DNSError{IsTimeout: true}, madeUp{timeout: true, is: net.ErrClosed},
 		},
-		Closed: {net.ErrClosed, os.ErrClosed, io.ErrClosedPipe, context.Canceled, madeUp{is: net.ErrClosed}, madeUp{is: context.Canceled, timeout: true}},
+		Closed: {net.ErrClosed, os.ErrClosed, io.ErrClosedPipe, context.Canceled, madeUp{is: net.ErrClosed}, madeUp{is: context.Canceled}},
 		EOF:    {io.EOF, io.ErrUnexpectedEOF, fmt.Errorf("header: %w", io.EOF), errors.Join(io.EOF, net.ErrClosed), madeUp{timeout: true, wraps: []error{io.EOF}}},
 	} {
 		for _, err := range errs {

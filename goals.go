@@ -36,7 +36,9 @@ func SystemDefaults() (Options, error) { return system.defaults() }
 // The kernel's timers come after that, late by up to an eighth (Linux,
 // kernel/time/timer.c; up to 7 % were seen). And since a probe is late, the user
 // timeout may be over at one before which it lies by a hair: then the peer is
-// reported one interval earlier.
+// reported one interval earlier. Where Interval is more than Idle, Linux takes up
+// to the difference longer, for it looks again an Interval after a probe that was
+// answered.
 //
 // It is the longest Duration when o.Disabled, and zero when the system's
 // defaults are needed and cannot be known, or a value is out of range and not a
@@ -145,6 +147,10 @@ func (*times) row() *row {
 // finds them out of range. On systems that lack options, the settings do what
 // can be done there, and DetectionTime tells how much that is; without a user
 // timeout nothing bounds data in flight.
+//
+// Set them when the connection is made: Linux probes at once one that has been
+// silent for longer than Idle, and lets the old silence count for the user
+// timeout, so that a single lost probe kills.
 //
 // The user timeout has its price: a peer that lives, but reads nothing for so
 // long that its receive window stays closed for d, is dropped. And Linux counts

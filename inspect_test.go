@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -90,6 +91,67 @@ func TestInspectDeath(t *testing.T) {
 	}
 }
 
+// TestInspectLate: what was set after a long silence, and probes that were lost
+// before the peer was heard again.
+func TestInspectLate(t *testing.T) {
+	t.Parallel()
+	const s = time.Second
+	for name, c := range map[string]struct {
+		o       Options
+		late    bool
+		prepare func(t *testing.T, conn net.Conn, far *testpeer.Far, o Options)
+	}{
+		"set after a silence": {Options{Idle: s, Interval: s, Count: 3}, true, func(t *testing.T, conn net.Conn, far *testpeer.Far, o Options) {
+			testpeer.Need(t, Enable(conn, Options{Idle: 100 * s}))
+			testpeer.Need(t, far.Deaf())
+			time.Sleep(3 * s) // the silence itself
+			require.NoError(t, Enable(conn, o))
+		}},
+		"and the user timeout is over": {Options{Idle: s, Interval: 2 * s, Count: 3, UserTimeout: 2500 * time.Millisecond}, true, func(t *testing.T, conn net.Conn, far *testpeer.Far, o Options) {
+			testpeer.Need(t, Enable(conn, Options{Idle: 100 * s}))
+			testpeer.Need(t, far.Deaf())
+			time.Sleep(3 * s)
+			require.NoError(t, Enable(conn, o))
+		}},
+		"an answered probe, seldom": {Options{Idle: s, Interval: 3 * s, Count: 1}, false, func(t *testing.T, conn net.Conn, far *testpeer.Far, o Options) {
+			testpeer.Need(t, Enable(conn, o))
+			time.Sleep(s + s/2) // by then one is answered
+			testpeer.Need(t, far.Deaf())
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			conn, far := testpeer.New(t, "tcp")
+			_, err := Inspect(conn)
+			testpeer.Need(t, err)
+			exchange(t, conn, far)
+			c.prepare(t, conn, far, c.o)
+			start := time.Now()
+			var predicted []time.Duration
+			for tick := time.NewTicker(50 * time.Millisecond); ; <-tick.C {
+				i, err := Inspect(conn)
+				if err != nil {
+					break
+				}
+				left, ok := i.Remaining(c.o)
+				assert.True(t, ok)
+				if i.Silence >= c.o.Idle { // before that, nobody knows of the answered probe
+					predicted = append(predicted, time.Since(start)+left)
+				}
+			}
+			took := time.Since(start)
+			low, high := slices.Min(predicted), slices.Max(predicted)
+			t.Logf("died after %v; predicted %v to %v", took, low, high)
+			off := took/10 + c.o.Interval/10
+			if c.late { // nobody knows when the first probe was sent
+				off += c.o.Interval
+			}
+			assert.InDelta(t, took, low, float64(off))
+			assert.InDelta(t, took, high, float64(off))
+		})
+	}
+}
+
 // TestInspectAlive: a peer that answers is no suspect, whatever the traffic.
 func TestInspectAlive(t *testing.T) {
 	t.Parallel()
@@ -166,9 +228,13 @@ func TestInspectMadeUp(t *testing.T) {
 	i, err = p.inspect(7)
 	assert.ErrorIs(t, err, errGone)
 	assert.Equal(t, unknown, i)
-	k.gone = false // Multipath TCP, whose first path is gone
+	fails = errRefused
+	_, err = p.inspect(7)
+	assert.ErrorIs(t, err, errGone)
+	assert.NotErrorIs(t, err, errRefused, "that it is over is all that it means")
+	fails, k.gone = nil, false // Multipath TCP, whose first path is gone
 	i, err = p.inspect(7)
-	assert.NoError(t, err)
+	assert.ErrorIs(t, err, errors.ErrUnsupported)
 	assert.Equal(t, unknown, i)
 }
 
@@ -196,6 +262,8 @@ func TestSuspectAndRemaining(t *testing.T) {
 	waits := func(probes int) Info {
 		return Info{Silence: 50 * s, Probes: probes, rto: 200 * ms, waiting: true}
 	}
+	late := Options{Idle: 2 * s, Interval: 2 * s, Count: 3, UserTimeout: 7500 * ms}
+	rare := Options{Idle: 1 * s, Interval: 4 * s, Count: 2, UserTimeout: NoUserTimeout}
 	for _, c := range []struct {
 		name    string
 		p       *platform
@@ -215,8 +283,19 @@ func TestSuspectAndRemaining(t *testing.T) {
 		{"a long round trip", linux, Info{Silence: 47 * s, Probes: 2, rto: 8 * s}, std, false, 8 * s},
 		{"only probe, perhaps just now", linux, idle(42*s, 1), once, false, 3 * s},
 		{"only probe, half the time gone", linux, idle(42*s+600*ms, 1), once, true, 2*s + 400*ms},
-		{"enabled after a long silence", linux, idle(time.Hour, 0), std, false, 15 * s},
-		{"and probed once", linux, idle(time.Hour, 1), std, true, 10 * s},
+		{"set after a long silence", linux, idle(time.Hour, 0), std, false, 15 * s},
+		{"and probed once, perhaps just now", linux, idle(time.Hour, 1), std, false, 15 * s},
+		{"and probed twice", linux, idle(time.Hour, 2), std, true, 10 * s},
+		{"the old silence counts for the user timeout", linux, idle(9*s, 1), late, false, 2 * s},
+		{"and before the first probe", linux, idle(9*s, 0), late, false, 2 * s},
+		{"probes from before the silence", linux, idle(1*s, 2), std, false, 39*s + 5*s},
+		{"as many as are allowed", linux, idle(1*s, 3), std, false, 39 * s},
+		{"and the user timeout is over", linux, idle(1*s, 3), with(std, 40*s), false, 39 * s},
+		{"and is not", linux, idle(1*s, 3), with(std, 42*s), false, 44 * s},
+		{"the next of them, just now", linux, idle(40*s+100*ms, 3), std, false, 5*s - 100*ms},
+		{"seldom probed: looks again an Interval after an answer", linux, idle(2*s, 0), rare, false, 10 * s},
+		{"seldom probed: just now", linux, idle(4*s+100*ms, 1), rare, false, 8*s - 100*ms},
+		{"seldom probed: unanswered", linux, idle(5*s, 1), rare, true, 7 * s},
 		{"off", linux, idle(time.Hour, 0), off, false, -1},
 		{"user timeout before the count", linux, idle(41*s, 1), with(std, 10*s), false, 4 * s},
 		{"user timeout after the count", linux, idle(46*s, 2), with(std, 70*s), true, 24 * s},
@@ -225,8 +304,11 @@ func TestSuspectAndRemaining(t *testing.T) {
 		{"data in flight, user timeout", linux, sent(100*ms, 0), with(std, 9*s), false, 9*s + 200*ms},
 		{"sent again", linux, sent(100*ms, 1), with(std, 9*s), false, 9*s - 100*ms},
 		{"for longer than the first wait", linux, sent(400*ms, 1), with(std, 9*s), true, 9*s - 400*ms},
+		{"for half of a short user timeout", linux, sent(110*ms, 1), with(std, 200*ms), true, 90 * ms},
 		{"sent again and again", linux, sent(0, 4), with(std, 9*s), true, 9*s - 14*300*ms},
 		{"sent again, keepalive off", linux, sent(0, 2), with(off, 9*s), true, 9*s - 2*300*ms},
+		{"answered since", linux, Info{Silence: 100 * ms, Unacked: 1, Retransmits: 5, rto: 300 * ms, sent: 200 * ms}, with(std, 90*s), false, 90*s - 30*300*ms - 200*ms},
+		{"a router has answered", linux, Info{Silence: 9 * s, Unacked: 1, Retransmits: 5, rto: -1, sent: 200 * ms}, with(std, 90*s), true, -1},
 		{"overdue", linux, sent(9*s, 4), with(std, 9*s), true, 0},
 		{"closed window", linux, waits(1), std, false, -1},
 		{"closed window, unanswered", linux, waits(2), std, true, -1},

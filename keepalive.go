@@ -1,6 +1,7 @@
 package keepalive
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -40,14 +41,22 @@ var system = &table
 //
 //   - [net.ErrClosed], when conn was closed on this side.
 //
-//   - An error that is [syscall.ENOTCONN], when the connection is over: reset
-//     by the peer, timed out, or finished by both sides. Which of these, the
-//     kernel tells once, and Enable leaves it to the next Read; see [Diagnose].
+//   - An error that is [syscall.ENOTCONN], when the kernel refuses because the
+//     connection is over: reset by the peer, timed out, or finished by both
+//     sides. Linux does not refuse: there [Get], [Disable] and [Inspect] ask
+//     whether it is over, and Enable, whose cost would grow by a fifth, does not.
+//     Why it is over, the kernel tells once, and all of them leave that to the
+//     next Read; see [Diagnose].
 //
 //   - An error that says so when conn is nil, or wraps nil or itself.
 //
 //   - An [*OptionError] with the kernel's error when it refuses a value. What
 //     comes before it in the order of the fields was set.
+//
+// Linux sends a probe at once, and counts it, when Idle is set to less than the
+// connection has been silent. So set it when the connection is made, and not
+// again and again: each time may add a probe to those unanswered. With a user
+// timeout the old silence counts, too.
 //
 // On a Multipath TCP connection Linux lacks the user timeout and, before 6.10,
 // the times and the count: Enable then returns errors.ErrUnsupported.
@@ -72,7 +81,7 @@ func Enable(conn net.Conn, o Options) error {
 		return fmt.Errorf("keepalive: %T has no socket: %w", conn, err)
 	}
 	var applied error
-	if err := c.Control(func(fd uintptr) { applied = system.enable(fd, o) }); err != nil {
+	if err := c.Control(func(fd uintptr) { applied = system.apply(fd, o) }); err != nil {
 		return fmt.Errorf("keepalive: %w", err)
 	}
 	return applied
@@ -81,7 +90,7 @@ func Enable(conn net.Conn, o Options) error {
 // enableAny is Enable for what is not plainly a TCP connection.
 func enableAny(conn net.Conn, o Options) error {
 	var applied error
-	if err := control(conn, func(fd uintptr) { applied = system.enable(fd, o) }); err != nil {
+	if err := control(conn, func(fd uintptr) { applied = system.apply(fd, o) }); err != nil {
 		return err
 	}
 	return applied
@@ -93,7 +102,15 @@ func enableAny(conn net.Conn, o Options) error {
 //
 // FreeBSD goes on probing while its sysctl net.inet.tcp.always_keepalive is 1,
 // as it is unless changed (tcp(4)).
-func Disable(conn net.Conn) error { return Enable(conn, Options{Disabled: true}) }
+func Disable(conn net.Conn) error {
+	var applied error
+	err := control(conn, func(fd uintptr) {
+		if applied = system.apply(fd, Options{Disabled: true}); applied == nil {
+			applied = system.over(fd)
+		}
+	})
+	return cmp.Or(err, applied)
+}
 
 // Get returns what is in force on conn, read from the kernel:
 // Enable(conn, what Get gave) restores it. It takes the same connections as

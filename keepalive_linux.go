@@ -28,38 +28,16 @@ var table = platform{
 	userTimeoutRules: true, // net/ipv4/tcp_timer.c, tcp_keepalive_timer
 }
 
-// linuxSockets makes its calls without telling the scheduler, which saves a
-// fifth, so that asking whether there still is a peer costs Enable nothing.
-// They wait for nothing but the socket's lock, which is held while data is
-// copied at most.
+// linuxSockets asks for the peer without the allocation of x/sys.
 type linuxSockets struct{ sockets }
-
-// A system call of its own for each is younger, on 386 and s390x, than the
-// oldest kernels that Go runs on: there they do not exist, and x/sys knows the
-// other way.
-
-func (s linuxSockets) set(fd uintptr, calls settings) (int, error) {
-	for i := calls.next; i < calls.n; i++ {
-		c := &calls.of[i]
-		_, _, errno := unix.RawSyscall6(unix.SYS_SETSOCKOPT, fd, uintptr(c.level), uintptr(c.opt), uintptr(unsafe.Pointer(&c.v)), unsafe.Sizeof(c.v), 0)
-		switch errno {
-		case 0:
-		case unix.ENOSYS:
-			return s.sockets.set(fd, calls)
-		default:
-			return i, errno
-		}
-	}
-	return calls.n, nil
-}
 
 func (s linuxSockets) peer(fd uintptr) error {
 	var name, size uint32 // the size is zero: nothing is written
-	_, _, errno := unix.RawSyscall(unix.SYS_GETPEERNAME, fd, uintptr(unsafe.Pointer(&name)), uintptr(unsafe.Pointer(&size)))
+	_, _, errno := unix.Syscall(unix.SYS_GETPEERNAME, fd, uintptr(unsafe.Pointer(&name)), uintptr(unsafe.Pointer(&size)))
 	switch errno {
 	case 0:
 		return nil
-	case unix.ENOSYS:
+	case unix.ENOSYS: // 386 and s390x before Linux 4.3
 		return s.sockets.peer(fd)
 	}
 	return errno
@@ -72,7 +50,7 @@ func tcpInfo(fd uintptr) (Info, bool, error) {
 	var t unix.TCPInfo
 	const all, enough = unsafe.Offsetof(t.Min_rtt), unsafe.Offsetof(t.Pacing_rate)
 	size := uint32(all)
-	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_INFO, uintptr(unsafe.Pointer(&t)), uintptr(unsafe.Pointer(&size)), 0)
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_INFO, uintptr(unsafe.Pointer(&t)), uintptr(unsafe.Pointer(&size)), 0)
 	switch {
 	case errno == unix.ENOSYS:
 		full, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
@@ -82,8 +60,12 @@ func tcpInfo(fd uintptr) (Info, bool, error) {
 		t = *full
 	case errno != 0:
 		return unknown, false, errno
-	case uintptr(size) < enough, t.State == 0: // not the kernel, but an emulator
+	case uintptr(size) < enough, t.State == 0, t.Snd_mss == 0: // not the kernel, but an emulator
 		return unknown, false, unix.ENOPROTOOPT
+	}
+	rto := time.Duration(t.Rto>>min(t.Backoff, 31)) * time.Microsecond
+	if t.Backoff != t.Retransmits || t.Backoff > 0 && rto < minRTO {
+		rto = -1 // a router's message has taken the backing off back, or it has come to its end
 	}
 	return Info{
 		// Keepalive goes by the younger one (tcp_keepalive_timer).
@@ -94,7 +76,7 @@ func tcpInfo(fd uintptr) (Info, bool, error) {
 		Resent:      int(t.Total_retrans),
 		RTT:         time.Duration(t.Rtt) * time.Microsecond,
 
-		rto:     time.Duration(t.Rto>>min(t.Backoff, 31)) * time.Microsecond,
+		rto:     rto,
 		sent:    time.Duration(t.Last_data_sent) * time.Millisecond,
 		waiting: t.Unacked == 0 && t.Notsent_bytes > 0, // zero before Linux 4.6
 	}, t.State != tcpClose, nil

@@ -9,3 +9,5 @@ import "runtime"
 var table = platform{name: runtime.GOOS}
 
 func errnoCause(error, bool) Cause { return Unknown }
+
+func brokenPipe(error) bool { return false }

@@ -3,6 +3,7 @@
 package keepalive
 
 import (
+	"errors"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -10,14 +11,8 @@ import (
 
 type sockets struct{}
 
-func (sockets) set(fd uintptr, calls settings) (int, error) {
-	for i := calls.next; i < calls.n; i++ {
-		c := &calls.of[i]
-		if err := unix.SetsockoptInt(int(fd), int(c.level), int(c.opt), int(c.v)); err != nil {
-			return i, err
-		}
-	}
-	return calls.n, nil
+func (sockets) set(fd uintptr, level, opt int, v int32) error {
+	return unix.SetsockoptInt(int(fd), level, opt, int(v))
 }
 
 func (sockets) get(fd uintptr, level, opt int) (int32, error) {
@@ -40,8 +35,13 @@ func (s sockets) inetStream(fd uintptr) (bool, error) {
 	return false, err
 }
 
+// peer says it as most systems do: xnu has EINVAL for a socket that was shut
+// down both ways (bsd/kern/uipc_syscalls.c, getpeername).
 func (sockets) peer(fd uintptr) error {
 	_, err := unix.Getpeername(int(fd))
+	if err == unix.EINVAL {
+		return unix.ENOTCONN
+	}
 	return err
 }
 
@@ -50,7 +50,7 @@ func (sockets) missing(err error) bool {
 }
 
 // errnoCause is the cause of an error of the kernel's.
-func errnoCause(err error, transfer bool) Cause {
+func errnoCause(err error, traffic bool) Cause {
 	errno, ok := err.(syscall.Errno)
 	if !ok {
 		return Unknown
@@ -58,14 +58,22 @@ func errnoCause(err error, transfer bool) Cause {
 	switch errno {
 	case unix.ETIMEDOUT, unix.ENETRESET:
 		return Dead
-	case unix.ECONNRESET, unix.ECONNREFUSED, unix.ECONNABORTED, unix.EPIPE:
+	case unix.ECONNRESET, unix.ECONNREFUSED, unix.EPIPE:
 		return Reset
 	case unix.EHOSTUNREACH, unix.ENETUNREACH, unix.EHOSTDOWN, unix.ENETDOWN:
 		return Unreachable
+	case unix.EACCES:
+		if traffic { // a firewall's answer over IPv6
+			return Unreachable
+		}
+	case unix.ECONNABORTED:
+		return Closed
 	case unix.ENOTCONN:
-		if transfer && system.proto != nil { // Multipath TCP, which has lost its last path
+		if traffic && system.proto != nil { // Multipath TCP, which has lost its last path
 			return Dead
 		}
 	}
 	return Unknown
 }
+
+func brokenPipe(err error) bool { return errors.Is(err, unix.EPIPE) }

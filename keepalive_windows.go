@@ -81,14 +81,8 @@ const soType = 0x1008
 
 type sockets struct{}
 
-func (sockets) set(fd uintptr, calls settings) (int, error) {
-	for i := calls.next; i < calls.n; i++ {
-		c := &calls.of[i]
-		if err := windows.SetsockoptInt(windows.Handle(fd), int(c.level), int(c.opt), int(c.v)); err != nil {
-			return i, err
-		}
-	}
-	return calls.n, nil
+func (sockets) set(fd uintptr, level, opt int, v int32) error {
+	return windows.SetsockoptInt(windows.Handle(fd), level, opt, int(v))
 }
 
 func (sockets) get(fd uintptr, level, opt int) (int32, error) {
@@ -156,3 +150,5 @@ func errnoCause(err error, _ bool) Cause {
 	}
 	return Unknown
 }
+
+func brokenPipe(error) bool { return false } // it has none

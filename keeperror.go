@@ -17,8 +17,12 @@ import (
 // It is for libraries that do so, as pgx 5 and go-redis 9 do (measured), and
 // return EOF then.
 //
+// After Close, too. A broken pipe is not kept, for it says nothing of its own, and
+// the other direction may have more to tell.
+//
 // [Enable] and its like find the socket in the result. It has SyscallConn and
-// CloseWrite where conn has them; elsewhere they are [errors.ErrUnsupported].
+// CloseWrite where conn has them; elsewhere they are [errors.ErrUnsupported]. It
+// copies with a buffer where a *net.TCPConn does without (sendfile, splice).
 func KeepError(conn net.Conn) net.Conn { return &keepError{Conn: conn} }
 
 type keepError struct {
@@ -33,6 +37,9 @@ func (c *keepError) keep(err error) error {
 	}
 	if first := c.first.Load(); first != nil {
 		return *first
+	}
+	if brokenPipe(err) {
+		return err
 	}
 	switch Diagnose(err) {
 	case Dead, Reset, Unreachable:

@@ -1,6 +1,7 @@
 package keepalive
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,7 @@ import (
 
 // param is one of the numbers in Options. Their order is the order in which
 // they are set.
-type param int32
+type param int
 
 const (
 	idle param = iota
@@ -75,34 +76,12 @@ type infoCall struct {
 // kernel is the system calls. There is one for every kind of system, and
 // made-up ones in the tests.
 type kernel interface {
-	// set makes the calls from calls.next on, and returns the number of the one
-	// that failed. They come in a batch because on processors that forget, for
-	// safety, where to return to after a system call, each function around it costs.
-	set(fd uintptr, calls settings) (int, error)
+	set(fd uintptr, level, opt int, v int32) error
 	get(fd uintptr, level, opt int) (int32, error)
 	setTimes(fd uintptr, on bool, idle, interval uint32) error
 	missing(err error) bool              // does err say that there is no such option?
 	inetStream(fd uintptr) (bool, error) // a stream socket over IPv4 or IPv6?
 	peer(fd uintptr) error               // getpeername's, nil while connected
-}
-
-// settings are calls of setsockopt.
-type settings struct {
-	next, n int
-	of      [1 + numParams]setting
-}
-
-type setting struct {
-	param         // or onOff
-	level, opt, v int32
-}
-
-// onOff stands for SO_KEEPALIVE, among the params.
-const onOff param = -1
-
-func (s *settings) add(i param, r *row, v int32) {
-	s.of[s.n] = setting{i, int32(r.level), int32(r.opt), v}
-	s.n++
 }
 
 // isTCP asks for an option that every TCP has. Linux answers for other sockets
@@ -219,24 +198,13 @@ func (r *row) limits(p param) string {
 // It stops at a real failure, and otherwise names all the options it missed.
 func (p *platform) apply(fd uintptr, o Options) error {
 	var lacking missingOptions
-	var calls settings
-	// The switch comes before the times: Darwin arms the timer of a connected
-	// socket when the idle time is set while keepalive is on (xnu
-	// bsd/netinet/tcp_usrreq.c, tcp_ctloutput).
-	if p.on == nil {
-		lacking = append(lacking, p.refusal(fd, onOff, o, errNoOption))
-	} else {
-		var v int32
-		if !o.Disabled {
-			v = 1
-		}
-		calls.add(onOff, p.on, v)
-	}
-	if p.times != nil && (o.Idle != 0 || o.Interval != 0 || o.Disabled) {
-		if err := p.make(fd, calls, o, &lacking); err != nil {
+	if err := p.turn(fd, !o.Disabled); err != nil {
+		if !errors.Is(err, errors.ErrUnsupported) {
 			return err
 		}
-		calls = settings{}
+		lacking = append(lacking, err)
+	}
+	if p.times != nil && (o.Idle != 0 || o.Interval != 0 || o.Disabled) {
 		done, err := p.applyTimes(fd, o)
 		if err != nil {
 			return err
@@ -246,69 +214,74 @@ func (p *platform) apply(fd uintptr, o Options) error {
 		}
 	}
 	for i := range numParams {
-		v, r := o.get(i), p.rows[i]
-		switch {
-		case v == 0:
-		case r != nil:
-			calls.add(i, r, r.raw(i, v))
-		case !i.isNone(v): // there is none where there is no option for it
-			lacking = append(lacking, p.refusal(fd, i, o, errNoOption))
+		v := o.get(i)
+		if v == 0 {
+			continue
 		}
-	}
-	if err := p.make(fd, calls, o, &lacking); err != nil {
-		return err
+		err := p.applyRow(fd, i, v)
+		if err == nil {
+			continue
+		}
+		if !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+		if !i.isNone(v) { // there is none where there is no option for it
+			lacking = append(lacking, err)
+		}
 	}
 	return lacking.err()
 }
 
-// make makes the calls, and goes on after an option that the kernel lacks.
-func (p *platform) make(fd uintptr, calls settings, o Options, lacking *missingOptions) error {
-	for calls.next < calls.n {
-		made, err := p.kernel.set(fd, calls)
-		if err == nil {
-			return nil
-		}
-		i := calls.of[made].param
-		calls.next = made + 1
-		switch err = p.refusal(fd, i, o, err); {
-		case !errors.Is(err, errors.ErrUnsupported):
-			return err
-		case i == onOff || !i.isNone(o.get(i)):
-			*lacking = append(*lacking, err)
-		}
-	}
-	return nil
-}
-
-// refusal is the error of a call that sets a field of o, or the switch.
-func (p *platform) refusal(fd uintptr, i param, o Options, err error) error {
-	if i == onOff {
-		return &OptionError{Option: "KeepAlive", Value: !o.Disabled, Err: p.explain(fd, p.on, "setsockopt", err)}
-	}
-	return &OptionError{Option: i.String(), Value: i.value(o.get(i)), Err: p.explain(fd, p.rows[i], "setsockopt", err)}
-}
-
-// enable is apply for a connection. Linux takes the options of one that is dead,
-// too.
-func (p *platform) enable(fd uintptr, o Options) error {
-	return p.alive(fd, p.apply(fd, o))
-}
-
-// get is read for a connection.
+// get is read for a connection, and an error when that is over.
 func (p *platform) get(fd uintptr) (Options, error) {
 	o, err := p.read(fd)
-	return o, p.alive(fd, err)
+	if p.on != nil && (err == nil || errors.Is(err, errors.ErrUnsupported)) {
+		err = cmp.Or(p.over(fd), err)
+	}
+	return o, err
 }
 
-// alive is err, unless that is no real failure and the connection has no peer.
-func (p *platform) alive(fd uintptr, err error) error {
-	if p.on == nil || err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return err
+// over is an error when the connection is over, or was never made.
+func (p *platform) over(fd uintptr) error {
+	gone := p.kernel.peer(fd)
+	if gone == nil {
+		return nil
 	}
-	if gone := p.kernel.peer(fd); gone != nil {
-		return fmt.Errorf("keepalive: the connection has no peer any more; a Read tells why: %w", os.NewSyscallError("getpeername", gone))
+	if p.info != nil { // it may still be on its way: TCP Fast Open
+		if _, open, err := p.info.read(fd); err == nil && open {
+			return nil
+		}
 	}
-	return err
+	return fmt.Errorf("keepalive: the connection is over; a Read tells why: %w", os.NewSyscallError("getpeername", gone))
+}
+
+// turn switches SO_KEEPALIVE. It comes before the times: Darwin arms the timer
+// of a connected socket when the idle time is set while keepalive is on (xnu
+// bsd/netinet/tcp_usrreq.c, tcp_ctloutput).
+func (p *platform) turn(fd uintptr, on bool) error {
+	err := errNoOption
+	if p.on != nil {
+		var v int32
+		if on {
+			v = 1
+		}
+		err = p.kernel.set(fd, p.on.level, p.on.opt, v)
+	}
+	if err == nil {
+		return nil
+	}
+	return &OptionError{Option: "KeepAlive", Value: on, Err: p.explain(fd, p.on, "setsockopt", err)}
+}
+
+func (p *platform) applyRow(fd uintptr, i param, v int64) error {
+	r, err := p.rows[i], errNoOption
+	if r != nil {
+		err = p.kernel.set(fd, r.level, r.opt, r.raw(i, v))
+	}
+	if err == nil {
+		return nil
+	}
+	return &OptionError{Option: i.String(), Value: i.value(v), Err: p.explain(fd, r, "setsockopt", err)}
 }
 
 // applyTimes uses p.times where the option for the idle time is missing, and

@@ -31,16 +31,13 @@ type fakeKernel struct {
 	calls     []string
 }
 
-func (k *fakeKernel) set(_ uintptr, calls settings) (int, error) {
-	for i := calls.next; i < calls.n; i++ {
-		opt, v := int(calls.of[i].opt), calls.of[i].v
-		k.calls = append(k.calls, fmt.Sprintf("set %d=%d", opt, v))
-		if err := k.fails[opt]; err != nil {
-			return i, err
-		}
-		k.values[opt] = v
+func (k *fakeKernel) set(_ uintptr, _, opt int, v int32) error {
+	k.calls = append(k.calls, fmt.Sprintf("set %d=%d", opt, v))
+	if err := k.fails[opt]; err != nil {
+		return err
 	}
-	return calls.n, nil
+	k.values[opt] = v
+	return nil
 }
 
 func (k *fakeKernel) get(_ uintptr, _, opt int) (int32, error) { return k.values[opt], k.fails[opt] }
@@ -88,7 +85,7 @@ func (p *platform) try(o Options) error {
 	if err := p.check(o); err != nil {
 		return err
 	}
-	return p.enable(7, o)
+	return p.apply(7, o)
 }
 
 func TestUnits(t *testing.T) {
@@ -244,14 +241,17 @@ func TestFailureInTheMiddle(t *testing.T) {
 	// A system that takes the options of a dead connection, and lacks one.
 	p, k := fake(time.Second, 0)
 	k.gone = true
-	assert.ErrorIs(t, p.try(Options{Idle: time.Second}), errGone)
-	err := p.try(full)
-	assert.ErrorIs(t, err, errGone)
-	assert.NotErrorIs(t, err, errors.ErrUnsupported, "a real failure stands alone")
+	assert.NoError(t, p.try(Options{Idle: time.Second}))
 	o, err := p.get(7)
 	assert.ErrorIs(t, err, errGone)
-	assert.Equal(t, full.Idle, o.Idle, "what was read is told all the same")
-	assert.NoError(t, p.apply(7, Options{Idle: time.Second}), "a socket that is being made has no peer")
+	assert.Equal(t, time.Second, o.Idle, "what was read is told all the same")
+	k.fails[optCount] = errMissing
+	_, err = p.get(7)
+	assert.ErrorIs(t, err, errGone)
+	assert.NotErrorIs(t, err, errors.ErrUnsupported, "a real failure stands alone")
+	p.info = &infoCall{read: func(uintptr) (Info, bool, error) { return Info{}, true, nil }}
+	_, err = p.get(7)
+	assert.ErrorIs(t, err, errMissing, "one that is being made has no peer yet")
 
 	for _, opt := range []int{optIdle, optInterval, optCount, optUserTimeout} {
 		p, k := fake(time.Second, time.Second)
