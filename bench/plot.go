@@ -25,7 +25,6 @@ var (
 	vermilion = color.RGBA{213, 94, 0, 255}
 	purple    = color.RGBA{204, 121, 167, 255}
 	grey      = color.RGBA{120, 120, 120, 255}
-	light     = color.RGBA{190, 190, 190, 255}
 )
 
 // look is how one way is drawn, the same in all pictures.
@@ -39,7 +38,6 @@ var looks = map[string]look{
 	nets:    {orange, draw.SquareGlyph{}},
 	mikiohs: {green, draw.TriangleGlyph{}},
 	floor:   {grey, draw.RingGlyph{}},
-	raw:     {light, draw.RingGlyph{}},
 	none:    {grey, draw.RingGlyph{}},
 
 	monitor: {blue, draw.CircleGlyph{}},

@@ -28,7 +28,6 @@ const (
 	nets    = "net"
 	mikiohs = "mikioh/tcp"
 	floor   = "bare calls"
-	raw     = "raw calls"
 )
 
 // setting compares what it costs to set and to read keepalive on a connection.
@@ -70,10 +69,10 @@ func setting(l *lab, s *section) error {
 	if err == nil {
 		var i tcpinfo.Info
 		b := make([]byte, 256)
-		set = append(set, way{name: floor, run: calls(bare.set)}, way{name: raw, run: calls(bare.rawSet)})
-		get = append(get, way{name: floor, run: calls(bare.get)}, way{name: raw, run: calls(bare.rawGet)})
+		set = append(set, way{name: floor, run: calls(bare.set)})
+		get = append(get, way{name: floor, run: calls(bare.get)})
 		info = append(info, way{name: mikiohs, run: calls(func() error { _, err := mc.Option(i.Level(), i.Name(), b); return err })},
-			way{name: floor, run: calls(bare.info)}, way{name: raw, run: calls(bare.rawInfo)})
+			way{name: floor, run: calls(bare.info)})
 	} else {
 		s.lacks("the bare system calls", err)
 	}
@@ -94,9 +93,8 @@ func setting(l *lab, s *section) error {
 	}
 	s.say("On a `*net.TCPConn`: Enable with idle time, interval and count, Get, and Inspect. Package net reads nothing back. "+
 		"The bare calls are what a program would write that has the descriptor, by golang.org/x/sys: four times setsockopt; five times getsockopt, the user "+
-		"timeout with them; getsockopt(TCP_INFO). The raw calls are the same without telling Go's scheduler: the floor, and nothing "+
-		"for every day. Neither takes the lock that keeps a descriptor from being closed meanwhile; what keepalive asks the kernel besides (whether there "+
-		"still is a peer, whether it is TCP) is in its time. %d rounds of %s calls.", l.rounds(41), grouped(n))
+		"timeout with them; getsockopt(TCP_INFO). They do not take the lock that keeps a descriptor from being closed meanwhile; and Get "+
+		"makes one call more, getpeername, to tell when a connection is over. %d rounds of %s calls.", l.rounds(41), grouped(n))
 	costs(s, "Enable", enabled)
 	costs(s, "Get", got)
 	if inspected != nil {
@@ -182,4 +180,4 @@ func costs(s *section, what string, all []series) {
 
 // bareSyscalls are the floor: the system calls, on the descriptor, and nothing
 // else.
-type bareSyscalls struct{ set, get, info, rawSet, rawGet, rawInfo func() error }
+type bareSyscalls struct{ set, get, info func() error }

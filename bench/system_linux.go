@@ -46,17 +46,6 @@ func bareCalls(conn *net.TCPConn) (*bareSyscalls, error) {
 			}
 			return nil
 		},
-		rawSet: func() error {
-			for _, o := range write {
-				v := int32(o[2])
-				_, _, errno := unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(o[0]), uintptr(o[1]),
-					uintptr(unsafe.Pointer(&v)), unsafe.Sizeof(v), 0)
-				if errno != 0 {
-					return errno
-				}
-			}
-			return nil
-		},
 		get: func() error {
 			for _, o := range read {
 				if _, err := unix.GetsockoptInt(fd, o[0], o[1]); err != nil {
@@ -65,29 +54,10 @@ func bareCalls(conn *net.TCPConn) (*bareSyscalls, error) {
 			}
 			return nil
 		},
-		rawGet: func() error {
-			for _, o := range read {
-				var v int32
-				size := uint32(unsafe.Sizeof(v))
-				_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), uintptr(o[0]), uintptr(o[1]),
-					uintptr(unsafe.Pointer(&v)), uintptr(unsafe.Pointer(&size)), 0)
-				if errno != 0 {
-					return errno
-				}
-			}
-			return nil
-		},
 		info: func() error { // package unix's own allocates what it returns
 			var info unix.TCPInfo
 			size := uint32(unsafe.Sizeof(info))
 			_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_INFO,
-				uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
-			return done(errno)
-		},
-		rawInfo: func() error {
-			var info unix.TCPInfo
-			size := uint32(unsafe.Sizeof(info))
-			_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.IPPROTO_TCP, unix.TCP_INFO,
 				uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
 			return done(errno)
 		},
