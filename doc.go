@@ -26,6 +26,10 @@
 // been silent, what is unanswered, and when it will be given up. [Diagnose] tells
 // why one ended, and a dead peer from a deadline.
 //
+// What a kernel's answer cannot prove, that the application behind it is alive,
+// is for package [github.com/go-keepalive/keepalive/heartbeat]; it also says
+// which of keepalive, user timeout and heartbeat to take when.
+//
 // # Why not package net alone
 //
 // Since Go 1.23 package net has KeepAliveConfig. It drops the errors of its own
