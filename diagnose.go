@@ -124,6 +124,11 @@ func diagnose(err error, budget *int) (found Cause, kernel bool) {
 		if c := errnoCause(err, traffic); c != Unknown {
 			return c, true
 		}
+		// Package heartbeat's: a verdict as good as the kernel's, whatever its last
+		// ping ran into.
+		if e, ok := err.(interface{ PeerDead() bool }); ok && e.PeerDead() {
+			return Dead, true
+		}
 		if e, ok := err.(interface{ Timeout() bool }); ok && e.Timeout() {
 			timeout = true
 		}
@@ -164,9 +169,6 @@ func cause(err error, timeout bool) Cause {
 		return Deadline
 	case net.ErrClosed, os.ErrClosed, io.ErrClosedPipe, context.Canceled:
 		return Closed
-	}
-	if e, ok := err.(interface{ PeerDead() bool }); ok && e.PeerDead() { // package heartbeat's
-		return Dead
 	}
 	if e, ok := err.(interface{ Is(error) bool }); ok {
 		switch {

@@ -45,6 +45,7 @@ func TestDiagnoseErrno(t *testing.T) {
 		assert.Equal(t, want, Diagnose(errors.Join(net.ErrClosed, context.DeadlineExceeded, io.EOF, plain)), errno)
 		assert.Equal(t, want, Diagnose(madeUp{timeout: true, is: context.DeadlineExceeded, wraps: []error{io.EOF, plain}}), errno)
 	}
+	assert.Equal(t, Dead, Diagnose(madeUp{dead: true, wraps: []error{syscall.ECONNREFUSED}}), "a verdict is a verdict")
 	lost := os.NewSyscallError("read", syscall.ENOTCONN)
 	want := Unknown
 	if system.proto != nil {

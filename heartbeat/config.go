@@ -57,9 +57,9 @@ type DeadError struct {
 	// and more when the verdict had to wait, as after a sleep.
 	Silence time.Duration
 
-	// Unanswered is how many pings were sent since that byte, or would have been, had
-	// they not been stuck. With OneWay none asks for an answer, and it is how often
-	// this side announced itself.
+	// Unanswered is how many pings have begun since that byte; one that is stuck
+	// counts once. With OneWay none asks for an answer, and it is how often this
+	// side announced itself.
 	Unanswered int
 
 	// Err is what the last ping returned, if it failed.

@@ -35,6 +35,10 @@ const (
 	// place.
 	busyFor = 10 * time.Millisecond
 
+	// lingerFor is how long a closed connection is kept open for a peer that takes
+	// nothing and says that it lives, if Timeout is not longer.
+	lingerFor = 5 * time.Minute
+
 	// burst is how many pings and pongs a peer may send at any time, and perInterval
 	// how many more in each interval of either side.
 	burst, perInterval = 16, 4
@@ -47,7 +51,7 @@ type ConnConfig struct {
 	Config
 
 	// Payload returns what the next ping carries to the peer, at most 124 bytes. It
-	// must not block. Nil is for nothing.
+	// must not block, nor call Write. Nil is for nothing.
 	Payload func() []byte
 
 	// OnPing is called with what each ping from the peer carries, which may be
@@ -67,13 +71,13 @@ type ConnConfig struct {
 // error that is [ErrProtocol].
 //
 // Otherwise it is like the connection inside: methods can be called at the same
-// time, and deadlines work. CloseWrite always does. A Write that ends at its
+// time, and deadlines work; CloseWrite works whatever is inside. A Write that ends at its
 // deadline may leave a part of a frame to be sent, 64 KiB at most: that part counts
 // as written, and goes out as soon as there is room. (Where a Write that ends at its
 // deadline is the end of all writes, as with crypto/tls, it is that here, too.)
 //
 // An application that does not read is not taken for dead. For its part it judges
-// the peer until 16 KiB of unread data have come, and from then on no longer, up to
+// the peer until 8 to 16 KiB of unread data have come, and from then on no longer, up to
 // a Timeout after it reads again: that the peer died meanwhile shows in what is
 // written, if TCP has a user timeout.
 type Conn struct {
@@ -123,6 +127,8 @@ type Conn struct {
 	writeDeadline time.Time
 	writeWake     chan struct{} // the background does not write any more
 	writeEnded    bool
+	endDue        bool
+	writeErr      error // of the background: the kernel tells it once
 	pongDue       bool
 	pongNumber    uint32
 	pingDue       bool
@@ -204,16 +210,18 @@ func (c *Conn) RTT() (time.Duration, bool) {
 }
 
 // Close ends all reads and writes, and returns at once. What was written is still
-// delivered, as with the connection inside. If that is TCP or the like, where
-// heartbeats from a peer that does not know yet would prevent it, a goroutine
-// keeps it open until the peer has closed, too, or sends data, or has been silent
-// for Timeout.
+// delivered, if the connection inside has CloseWrite, as TCP, TLS and Unix sockets
+// have: heartbeats from a peer that does not know yet would prevent it, so a
+// goroutine keeps that open until the peer has closed, too, or sends data, or has
+// been silent for Timeout, and no longer than five minutes, or a longer Timeout. A
+// connection without CloseWrite is closed at once.
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	closed, over := c.closed, c.err != nil
 	c.closed = true
 	c.pending = nil
 	c.end(net.ErrClosed)
+	pinging := c.writer == background
 	c.mu.Unlock()
 	switch {
 	case closed:
@@ -225,7 +233,12 @@ func (c *Conn) Close() error {
 	if !ok {
 		return c.inner.Close()
 	}
-	c.inner.SetDeadline(past)
+	c.inner.SetReadDeadline(past)
+	if pinging { // crypto/tls could not end in order, were its Write cut off
+		c.inner.SetWriteDeadline(time.Now().Add(c.cfg.Timeout))
+	} else {
+		c.inner.SetWriteDeadline(past)
+	}
 	go func() {
 		defer c.inner.Close()
 		c.linger(half.CloseWrite)
@@ -239,15 +252,25 @@ func (c *Conn) Close() error {
 func (c *Conn) linger(closeWrite func() error) {
 	c.take(&c.writing, &c.writer, c.writeWake)
 	c.take(&c.reading, &c.reader, c.readWake)
-	c.inner.SetWriteDeadline(time.Now().Add(c.cfg.Timeout))
-	_, err := c.send(nil, nil)
-	if err == nil {
-		err = closeWrite()
-	}
+	end := time.Now().Add(max(lingerFor, c.cfg.Timeout))
 	b := make([]byte, smallRead)
-	for n := 0; n == 0 && err == nil; {
-		c.inner.SetReadDeadline(time.Now().Add(c.cfg.Timeout))
-		n, err = c.fill(b)
+	ended := false
+	for time.Now().Before(end) {
+		deadline := time.Now().Add(c.cfg.Timeout)
+		if !ended {
+			c.inner.SetWriteDeadline(deadline)
+			_, err := c.send(nil, nil)
+			if err == nil {
+				err, ended = closeWrite(), true
+			}
+			if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+				return
+			}
+		}
+		c.inner.SetReadDeadline(time.Now().Add(c.cfg.Timeout)) // a peer that does not read says that it lives
+		if n, err := c.fill(b); n > 0 || err != nil {
+			return
+		}
 	}
 }
 
@@ -462,15 +485,15 @@ func (c *Conn) fill(b []byte) (int, error) {
 		began = now()
 	}
 	n, err := c.inner.Read(b)
-	if n <= 0 {
-		return 0, err
-	}
 	t := now()
-	c.heard.Store(t)
 	timeout := int64(c.cfg.Timeout)
 	if amid {
 		f.waited += min(t-began, timeout) // no more, for the process may have slept
 	}
+	if n <= 0 {
+		return 0, err
+	}
+	c.heard.Store(t)
 	n, bad := f.parse(b[:n])
 	if bad == nil && f.waited/timeout >= int64(2+f.length/1024) {
 		bad = protocolError("a frame with %d bytes is not complete after %v", f.length, time.Duration(f.waited).Round(time.Millisecond))
@@ -507,6 +530,8 @@ func (c *Conn) readFailed(err error) error {
 		return c.opError("read", c.err)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return err
+	case (err == io.EOF || err == io.ErrUnexpectedEOF) && aborted(c.writeErr): // TLS says the latter
+		err = c.opError("read", cause(c.writeErr))
 	case err == io.EOF && c.frames.amidData():
 		err = io.ErrUnexpectedEOF
 	}
@@ -572,7 +597,7 @@ func (c *Conn) readAhead() {
 func (c *Conn) pause() {
 	if !c.paused && !c.gone && c.err == nil {
 		c.paused = true
-		c.timer.Reset(0)
+		c.timer.Reset(time.Duration(c.peerInterval - (now() - c.sent.Load()))) // not at each pause, if they are many: that would be a flood
 	}
 }
 
@@ -701,18 +726,21 @@ func (c *Conn) Write(b []byte) (int, error) {
 }
 
 // CloseWrite tells the peer that no more data comes: its Read returns [io.EOF]
-// after what came before. Heartbeats go on in both directions.
+// after what came before, a Write under way included. It waits for nothing.
+// Heartbeats go on in both directions.
 func (c *Conn) CloseWrite() error {
-	c.writing.Lock()
-	defer c.writing.Unlock()
-	if err := c.beginWrite(); err != nil {
-		return err
-	}
-	begun, err := c.send(appendHead(c.head[:0], frameEnd, 0), nil)
 	c.mu.Lock()
-	c.writeEnded = begun
-	c.mu.Unlock()
-	return c.endWrite(err)
+	defer c.mu.Unlock()
+	switch {
+	case c.err != nil:
+		return c.opError("close", c.err)
+	case c.writeErr != nil:
+		return c.writeErr
+	case !c.writeEnded:
+		c.writeEnded, c.endDue = true, true
+		c.kick()
+	}
+	return nil
 }
 
 // beginWrite makes the application the writer.
@@ -725,6 +753,8 @@ func (c *Conn) beginWrite() error {
 			return c.opError("write", c.err)
 		case c.writeEnded:
 			return c.opError("write", errEnded)
+		case c.writeErr != nil:
+			return c.writeErr
 		case passed(c.writeDeadline):
 			return c.opError("write", os.ErrDeadlineExceeded)
 		case c.writer == nobody:
@@ -741,11 +771,22 @@ func (c *Conn) endWrite(err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.writer = nobody
-	if c.pongDue || c.pingDue || len(c.rest) > 0 {
+	if c.pongDue || c.pingDue || c.endDue || len(c.rest) > 0 {
 		c.kick()
 	}
 	if err != nil && c.err != nil {
 		return c.opError("write", c.err)
+	}
+	if err != nil && c.gone && !errors.Is(err, os.ErrDeadlineExceeded) && c.readErr != io.EOF && c.readErr != io.ErrUnexpectedEOF {
+		return c.opError("write", cause(c.readErr)) // told to the reader alone
+	}
+	return err
+}
+
+// cause is err without what the connection inside says about itself.
+func cause(err error) error {
+	if op, ok := err.(*net.OpError); ok {
+		return op.Err
 	}
 	return err
 }
@@ -762,10 +803,19 @@ func (c *Conn) kick() {
 		err := c.sendControl()
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		if err == nil && c.endDue { // after all data, for there is no Write
+			c.endDue = false
+			c.mu.Unlock()
+			_, err = c.send(appendHead(c.head[:0], frameEnd, 0), nil)
+			c.mu.Lock()
+		}
+		if err != nil && c.writeErr == nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			c.writeErr = err
+		}
 		c.writer = nobody
 		c.inner.SetWriteDeadline(c.writeDeadline)
 		signal(c.writeWake)
-		if err == nil && (c.pongDue || c.pingDue) {
+		if err == nil && (c.pongDue || c.pingDue || c.endDue) {
 			c.kick()
 		}
 	}()
@@ -807,7 +857,7 @@ func (c *Conn) sendControl() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.pinging = false
-	if ping {
+	if ping && !errors.Is(err, os.ErrDeadlineExceeded) { // that is the application's, and no part of a verdict
 		c.pingErr = err
 	}
 	if !begun && err != nil { // another may do better, at a later deadline
