@@ -7,3 +7,4 @@ package keepalive
 func dead(error) bool         { return false }
 func reset(error) bool        { return false }
 func notConnected(error) bool { return false }
+func untranslated(error) bool { return false }

@@ -24,3 +24,9 @@ func reset(err error) bool {
 
 // notConnected reports whether err says that the connection is dead already.
 func notConnected(err error) bool { return errors.Is(err, syscall.ENOTCONN) }
+
+// untranslated reports whether err is a number that qemu-user has not translated
+// for MIPS, whose errors have numbers of their own: what connect ends with.
+func untranslated(err error) bool {
+	return os.Getenv("KEEPALIVE_RIG") == "arch-mips64le" && (errors.Is(err, syscall.Errno(110)) || errors.Is(err, syscall.Errno(111)))
+}

@@ -215,6 +215,9 @@ func TestDialGivenUp(t *testing.T) {
 		}
 		defer conn.Close()
 	}
+	if untranslated(err) {
+		t.Skipf("cannot be had here: qemu-user says %v", err)
+	}
 	require.ErrorIs(t, err, unix.ETIMEDOUT)
 	assert.Equal(t, Dead, Diagnose(err))
 }

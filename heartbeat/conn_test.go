@@ -21,6 +21,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/internal/testpeer"
 )
 
 var tens = ConnConfig{Config: tenSeconds}
@@ -1023,4 +1026,128 @@ func TestConnBad(t *testing.T) {
 	assert.ErrorContains(t, err, "heartbeat: Interval 999.999µs: want 1ms at least")
 	_, err = NewConn(nil, tens)
 	assert.EqualError(t, err, "heartbeat: the connection is nil")
+}
+
+// TestConnBursts: an application that takes what there is, and then has other
+// things to do, pauses often. That is no flood of pongs.
+func TestConnBursts(t *testing.T) {
+	t.Parallel()
+	for _, gap := range []time.Duration{25 * time.Millisecond, 200 * time.Millisecond, time.Second} {
+		t.Run(gap.String(), func(t *testing.T) {
+			t.Parallel()
+			virtual(t, func(t *testing.T) {
+				near, far := pipe(t, ConnConfig{Config: Config{Interval: 5 * time.Second, Timeout: 15 * time.Second}})
+				go io.Copy(io.Discard, near)
+				go func() {
+					for b := make([]byte, 64<<10); ; {
+						if _, err := near.Write(b); err != nil {
+							return
+						}
+					}
+				}()
+				b := make([]byte, 64<<10)
+				for start := time.Now(); time.Since(start) < 2*time.Minute; time.Sleep(gap) {
+					_, err := io.ReadFull(far, b)
+					require.NoError(t, err, "after %v", time.Since(start))
+				}
+				near.Close()
+				far.Close()
+			})
+		})
+	}
+}
+
+// TestConnSlowPolled: read deadlines do not hide that a frame takes for ever.
+func TestConnSlowPolled(t *testing.T) {
+	t.Parallel()
+	virtual(t, func(t *testing.T) {
+		c, r := rawPeer(t, ConnConfig{Config: Config{Interval: 10 * time.Second, Timeout: 25 * time.Second}})
+		r.hears()
+		r.send(preface(time.Hour))
+		go func() {
+			for _, b := range []byte(frame(framePing, string(make([]byte, 100)))) {
+				if _, err := r.Write([]byte{b}); err != nil {
+					return
+				}
+				time.Sleep(20 * time.Second)
+			}
+		}()
+		start, err := time.Now(), os.ErrDeadlineExceeded
+		for assert.ObjectsAreEqual(keepalive.Deadline, keepalive.Diagnose(err)) {
+			c.SetReadDeadline(time.Now().Add(time.Second))
+			_, err = c.Read(make([]byte, 1000))
+		}
+		require.ErrorIs(t, err, ErrProtocol)
+		assert.Less(t, time.Since(start), 2*time.Minute)
+		time.Sleep(time.Minute) // until the peer has noticed
+	})
+}
+
+// TestConnCloseWriteFull: CloseWrite waits neither for room nor for a deadline,
+// and the end comes after all data.
+func TestConnCloseWriteFull(t *testing.T) {
+	t.Parallel()
+	virtual(t, func(t *testing.T) {
+		near, far := pipe(t, ConnConfig{Config: Config{Interval: 10 * time.Second, Timeout: 25 * time.Second}})
+		near.SetWriteDeadline(time.Now().Add(time.Second))
+		n, err := near.Write(make([]byte, 1<<20))
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		start := time.Now()
+		require.NoError(t, near.CloseWrite())
+		require.NoError(t, near.CloseWrite(), "it is closed")
+		assert.Zero(t, time.Since(start))
+		_, err = near.Write([]byte{1})
+		require.Error(t, err)
+		time.Sleep(time.Hour)
+		got, err := io.Copy(io.Discard, far)
+		require.NoError(t, err)
+		assert.EqualValues(t, n, got)
+		near.Close()
+		far.Close()
+	})
+}
+
+// TestConnResetPaused: the kernel tells of a reset once, and to the pong that says
+// that this side lives. It is no orderly end all the same.
+func TestConnResetPaused(t *testing.T) {
+	t.Parallel()
+	near, far := tcpPair(t)
+	c, err := NewConn(near, ConnConfig{Config: Config{Interval: 50 * time.Millisecond, Timeout: 20 * time.Second}})
+	require.NoError(t, err)
+	defer c.Close()
+	io.WriteString(far, preface(50*time.Millisecond))
+	go io.Copy(io.Discard, far)
+	io.WriteString(far, frame(frameData, string(make([]byte, 64000))))
+	require.Eventually(t, func() bool { c.mu.Lock(); defer c.mu.Unlock(); return c.paused }, 10*time.Second, time.Millisecond)
+	far.SetLinger(0)
+	far.Close()
+	require.Eventually(t, func() bool { c.mu.Lock(); defer c.mu.Unlock(); return c.writeErr != nil }, 10*time.Second, time.Millisecond)
+	_, err = io.Copy(io.Discard, c)
+	if keepalive.Diagnose(err) != keepalive.Reset {
+		t.Errorf("%v", err)
+	}
+	_, err = c.Write([]byte{1})
+	assert.Equal(t, keepalive.Reset, keepalive.Diagnose(err), "%v", err)
+}
+
+// TestConnUserTimeout: when the kernel gives a connection up, who writes learns
+// that the peer is dead, whoever was told first.
+func TestConnUserTimeout(t *testing.T) {
+	t.Parallel()
+	conn, far := testpeer.New(t, "tcp")
+	testpeer.Need(t, keepalive.Enable(conn, keepalive.Options{UserTimeout: time.Second}))
+	c, err := NewConn(conn, ConnConfig{Config: Config{Interval: 20 * time.Second, Timeout: time.Minute}})
+	require.NoError(t, err)
+	defer c.Close()
+	for range prefaceLen { // what was sent comes back, and is a preface
+		require.NoError(t, far.Echo())
+	}
+	testpeer.Need(t, far.Deaf())
+	err = nil
+	for start := time.Now(); err == nil && time.Since(start) < 20*time.Second; time.Sleep(20 * time.Millisecond) {
+		_, err = c.Write([]byte{1})
+	}
+	assert.Equal(t, keepalive.Dead, keepalive.Diagnose(err), "%v", err)
+	_, err = c.Read(make([]byte, 1))
+	assert.Equal(t, keepalive.Dead, keepalive.Diagnose(err), "%v", err)
 }
