@@ -128,7 +128,7 @@ type Conn struct {
 	writeWake     chan struct{} // the background does not write any more
 	writeEnded    bool
 	endDue        bool
-	writeErr      error // of the background: the kernel tells it once
+	writeErr      error // the kernel tells it once
 	pongDue       bool
 	pongNumber    uint32
 	pingDue       bool
@@ -774,11 +774,18 @@ func (c *Conn) endWrite(err error) error {
 	if c.pongDue || c.pingDue || c.endDue || len(c.rest) > 0 {
 		c.kick()
 	}
-	if err != nil && c.err != nil {
+	switch {
+	case err == nil:
+		return nil
+	case c.err != nil:
 		return c.opError("write", c.err)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return err
+	case c.gone && c.readErr != io.EOF && c.readErr != io.ErrUnexpectedEOF:
+		err = c.opError("write", cause(c.readErr)) // told to the reader alone
 	}
-	if err != nil && c.gone && !errors.Is(err, os.ErrDeadlineExceeded) && c.readErr != io.EOF && c.readErr != io.ErrUnexpectedEOF {
-		return c.opError("write", cause(c.readErr)) // told to the reader alone
+	if c.writeErr == nil && aborted(err) {
+		c.writeErr = err
 	}
 	return err
 }
