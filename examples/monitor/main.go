@@ -219,16 +219,20 @@ func (c config) show(out io.Writer) error {
 	return nil
 }
 
-// talk has half of the peers that can hear send something now and then.
+// talk writes to every second peer in turn, deaf or not, so that some die idle and
+// some with data in flight.
 func (c config) talk(all []*watched, stop <-chan struct{}) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for id := 0; ; id = (id + 2) % len(all) {
+	for id := 0; ; {
 		select {
 		case <-stop:
 			return
 		case <-tick.C:
 			all[id].kept.Write([]byte("still there?"))
+			if id += 2; id >= len(all) {
+				id = 0
+			}
 		}
 	}
 }
