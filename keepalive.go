@@ -51,7 +51,7 @@ var system = &table
 //   - An error that says so when conn is nil, or wraps nil or itself.
 //
 //   - An [*OptionError] with the kernel's error when it refuses a value. What
-//     comes before it in the order of the fields was set.
+//     comes before it was set: Interval, Count, UserTimeout, Idle, in this order.
 //
 // Linux sends a probe at once, and counts it, when Idle is set to less than the
 // connection has been silent. So set it when the connection is made, and not

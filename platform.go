@@ -12,8 +12,7 @@ import (
 	"time"
 )
 
-// param is one of the numbers in Options. Their order is the order in which
-// they are set.
+// param is one of the numbers in Options.
 type param int
 
 const (
@@ -23,6 +22,11 @@ const (
 	userTimeout
 	numParams
 )
+
+// applied is the order in which they are set. The idle time comes last: when a
+// connection has been silent for longer, Linux probes at once, and the next probe
+// comes after the interval that it has by then.
+var applied = [numParams]param{interval, count, userTimeout, idle}
 
 func (p param) String() string {
 	return [...]string{"Idle", "Interval", "Count", "UserTimeout"}[p]
@@ -213,7 +217,7 @@ func (p *platform) apply(fd uintptr, o Options) error {
 			o.Idle, o.Interval = 0, 0
 		}
 	}
-	for i := range numParams {
+	for _, i := range applied {
 		v := o.get(i)
 		if v == 0 {
 			continue
