@@ -132,6 +132,15 @@ func nilConn(conn, outer net.Conn) error {
 	return fmt.Errorf("keepalive: the connection is a nil %T", conn)
 }
 
+// over is an error when conn is over: Linux takes the options of such a one, too.
+func over(conn net.Conn) error {
+	var gone error
+	if err := control(conn, func(fd uintptr) { gone = system.over(fd) }); err != nil {
+		return err
+	}
+	return gone
+}
+
 // notTCP is the error for a connection without a TCP socket, or without a way to
 // it: one that has TCP's addresses hides something.
 func notTCP(conn net.Conn) error {

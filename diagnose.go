@@ -78,9 +78,10 @@ func (c Cause) String() string {
 // which are EOF and Reset to Diagnose: ask it about the first error.
 //
 // An error that is text and wraps nothing, as gRPC's status is, is Unknown.
-// Windows gives 64 for some resets, too. ENOTCONN is Unknown from [Enable], and Dead from a Read or Write: there it is
-// how Linux ends a Multipath TCP connection of which no path is left (measured,
-// Linux 6.18). On Plan 9, JavaScript and WASI the kernel's errors are Unknown.
+// Windows gives 64 for some resets, too. ENOTCONN is Unknown from [Enable], and
+// Dead from a Read or Write: there it is how Linux ends a Multipath TCP connection
+// of which no path is left (measured, Linux 6.18). On Plan 9, JavaScript and WASI
+// the kernel's errors are Unknown.
 func Diagnose(err error) (cause Cause) {
 	// Somebody's error may be a nil pointer whose methods panic.
 	defer func() {

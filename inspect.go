@@ -205,7 +205,7 @@ func (p *platform) remaining(i Info, o Options) (time.Duration, bool) {
 		return 0, false
 	}
 	u := o.UserTimeout
-	if u == 0 || u == NoUserTimeout || !p.userTimeoutRules {
+	if u == NoUserTimeout || !p.userTimeoutRules {
 		u = 0
 	}
 	if p.userTimeoutRules && i.Unacked > 0 {

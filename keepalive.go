@@ -1,7 +1,6 @@
 package keepalive
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -103,13 +102,10 @@ func enableAny(conn net.Conn, o Options) error {
 // FreeBSD goes on probing while its sysctl net.inet.tcp.always_keepalive is 1,
 // as it is unless changed (tcp(4)).
 func Disable(conn net.Conn) error {
-	var applied error
-	err := control(conn, func(fd uintptr) {
-		if applied = system.apply(fd, Options{Disabled: true}); applied == nil {
-			applied = system.over(fd)
-		}
-	})
-	return cmp.Or(err, applied)
+	if err := Enable(conn, Options{Disabled: true}); err != nil {
+		return err
+	}
+	return over(conn)
 }
 
 // Get returns what is in force on conn, read from the kernel:

@@ -12,13 +12,12 @@ import (
 // kernel tells that error once, and after it [io.EOF]: who reads again, because
 // ETIMEDOUT says that it is a Timeout(), or drops an error, takes a dead peer for
 // one that has finished. With KeepError every later Read and Write returns the
-// first error that [Diagnose] finds to be Dead, Reset or Unreachable.
+// first error that [Diagnose] finds to be Dead, Reset or Unreachable, after Close,
+// too. A broken pipe is not kept: it says nothing of its own, and the other
+// direction may have more to tell.
 //
 // It is for libraries that do so, as pgx 5 and go-redis 9 do (measured), and
 // return EOF then.
-//
-// After Close, too. A broken pipe is not kept, for it says nothing of its own, and
-// the other direction may have more to tell.
 //
 // [Enable] and its like find the socket in the result. It has SyscallConn and
 // CloseWrite where conn has them; elsewhere they are [errors.ErrUnsupported]. It

@@ -102,7 +102,8 @@ type Listener struct {
 	// OnError is told what went wrong with a connection, before Accept returns
 	// it all the same. Without it, Options that are out of range set nothing,
 	// and nobody knows: give it, or ask Options.Validate first. It gets an error
-	// of [Get] or [Enable], that a connection is over among them, and is called in the goroutine of Accept, so it should be quick.
+	// of [Get] or [Enable], that a connection is over among them, and is called
+	// in the goroutine of Accept, so it should be quick.
 	OnError func(net.Conn, error)
 }
 
@@ -117,9 +118,8 @@ func (l Listener) Accept() (net.Conn, error) {
 	if l.OnError == nil {
 		return conn, nil
 	}
-	if err == nil { // Linux sets options on dead connections, too
-		var over error
-		err = cmp.Or(control(conn, func(fd uintptr) { over = system.over(fd) }), over)
+	if err == nil {
+		err = over(conn)
 	}
 	if err != nil && !errors.Is(err, ErrNotTCP) {
 		l.OnError(conn, err)

@@ -15,8 +15,8 @@ import (
 // 2 s where the unit is the second.
 //
 // A dead peer on an idle connection is noticed after Idle + Interval·Count, and
-// a little more: the kernel's timers are late, on Linux by up to an eighth. There a user timeout replaces the count: see
-// UserTimeout.
+// a little more: the kernel's timers are late, on Linux by up to an eighth. There
+// a user timeout replaces the count: see UserTimeout.
 type Options struct {
 	// Idle is how long nothing must have arrived before the first probe is
 	// sent: TCP_KEEPIDLE, and TCP_KEEPALIVE on Darwin. The default is two hours

@@ -23,10 +23,10 @@ const (
 	numParams
 )
 
-// applied is the order in which they are set. The idle time comes last: when a
+// order is the order in which they are set. The idle time comes last: when a
 // connection has been silent for longer, Linux probes at once, and the next probe
 // comes after the interval that it has by then.
-var applied = [numParams]param{interval, count, userTimeout, idle}
+var order = [numParams]param{interval, count, userTimeout, idle}
 
 func (p param) String() string {
 	return [...]string{"Idle", "Interval", "Count", "UserTimeout"}[p]
@@ -59,7 +59,7 @@ type platform struct {
 	kernel kernel
 	info   *infoCall // nil where there is none
 
-	userTimeoutRules bool                             // it replaces the count, and alone counts while data is in flight
+	userTimeoutRules bool                             // it replaces the count, and alone counts while data is in flight: Linux, as in firstProbe
 	abort            time.Duration                    // what interval·count is until both are set
 	elsewhere        func(*platform) (Options, error) // the defaults that cannot be read from a socket
 }
@@ -217,7 +217,7 @@ func (p *platform) apply(fd uintptr, o Options) error {
 			o.Idle, o.Interval = 0, 0
 		}
 	}
-	for _, i := range applied {
+	for _, i := range order {
 		v := o.get(i)
 		if v == 0 {
 			continue

@@ -71,15 +71,16 @@ type ConnConfig struct {
 // error that is [ErrProtocol].
 //
 // Otherwise it is like the connection inside: methods can be called at the same
-// time, and deadlines work; CloseWrite works whatever is inside. A Write that ends at its
-// deadline may leave a part of a frame to be sent, 64 KiB at most: that part counts
-// as written, and goes out as soon as there is room. (Where a Write that ends at its
-// deadline is the end of all writes, as with crypto/tls, it is that here, too.)
+// time, and deadlines work; CloseWrite works whatever is inside. A Write that ends
+// at its deadline may leave a part of a frame to be sent, 64 KiB at most: that part
+// counts as written, and goes out as soon as there is room. (Where a Write that
+// ends at its deadline is the end of all writes, as with crypto/tls, it is that
+// here, too.)
 //
 // An application that does not read is not taken for dead. For its part it judges
-// the peer until 8 to 16 KiB of unread data have come, and from then on no longer, up to
-// a Timeout after it reads again: that the peer died meanwhile shows in what is
-// written, if TCP has a user timeout.
+// the peer until 8 to 16 KiB of unread data have come, and from then on no longer,
+// up to a Timeout after it reads again: that the peer died meanwhile shows in what
+// is written, if TCP has a user timeout.
 type Conn struct {
 	inner    net.Conn
 	cfg      ConnConfig
@@ -91,7 +92,7 @@ type Conn struct {
 	rtt      atomic.Int64
 
 	reading sync.Mutex // held by Read
-	writing sync.Mutex // held by Write and CloseWrite
+	writing sync.Mutex // held by Write
 
 	mu     sync.Mutex
 	err    error // why the connection is over
@@ -256,9 +257,8 @@ func (c *Conn) linger(closeWrite func() error) {
 	b := make([]byte, smallRead)
 	ended := false
 	for time.Now().Before(end) {
-		deadline := time.Now().Add(c.cfg.Timeout)
 		if !ended {
-			c.inner.SetWriteDeadline(deadline)
+			c.inner.SetWriteDeadline(time.Now().Add(c.cfg.Timeout))
 			_, err := c.send(nil, nil)
 			if err == nil {
 				err, ended = closeWrite(), true

@@ -171,7 +171,9 @@ func (c config) show(out io.Writer) error {
 	died := 0
 	var looks int
 	var looking time.Duration
-	for tick := time.NewTicker(c.every); time.Since(start) < 4*life+10*time.Second; {
+	tick := time.NewTicker(c.every)
+	defer tick.Stop()
+	for time.Since(start) < 4*life+10*time.Second {
 		select {
 		case <-tick.C:
 			// The peers go deaf one after the other, in the time of one life.
