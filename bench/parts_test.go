@@ -94,7 +94,7 @@ func TestTraffic(t *testing.T) {
 func mustHave(t *testing.T, err error) {
 	t.Helper()
 	if errors.Is(err, errAbsent) {
-		t.Skip(err)
+		t.Skipf("cannot be had here: %v", err)
 	}
 	require.NoError(t, err)
 }

@@ -9,6 +9,9 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // childEnv has the test binary play the other process: it names what to do and where.
@@ -81,3 +84,30 @@ func child(what, addr string) error {
 	}
 	return <-errs
 }
+
+// tcpPair returns both ends of a connection over loopback.
+func tcpPair(t testing.TB) (near, far *net.TCPConn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	a, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	b, err := l.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() { a.Close(); b.Close() })
+	return a.(*net.TCPConn), b.(*net.TCPConn)
+}
+
+// wrap makes a Conn of both ends.
+func wrap(t testing.TB, a, b net.Conn, cfg ConnConfig) (near, far *Conn) {
+	t.Helper()
+	near, err := NewConn(a, cfg)
+	require.NoError(t, err)
+	far, err = NewConn(b, cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { near.Close(); far.Close() })
+	return near, far
+}
+
+var minute = ConnConfig{Config: Config{Interval: time.Minute, Timeout: 2 * time.Minute}}

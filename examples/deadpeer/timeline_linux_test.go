@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -13,12 +15,13 @@ import (
 // TestTimeline: the silence grows from line to line, and the probes count up.
 func TestTimeline(t *testing.T) {
 	t.Parallel()
+	conn, _ := testpeer.New(t, "tcp")
+	_, err := keepalive.Inspect(conn)
+	testpeer.Need(t, err) // qemu-user has no TCP_INFO
 	var out, errOut strings.Builder
 	require.Zero(t, run(strings.Fields("-idle 1s -interval 1s -count 2"), &out, &errOut), errOut.String())
 	lines := regexp.MustCompile(`(?m)^ +\d+\.\d\ds +(\d+\.\d\d)s ago +(\d+) +0 +(\d+\.\d\d)s$`).FindAllStringSubmatch(out.String(), -1)
-	if len(lines) == 0 {
-		t.Skip("cannot be had here: TCP_INFO") // qemu-user has none
-	}
+	require.NotEmpty(t, lines, out.String())
 	heard, probes := 0.0, 0
 	for _, l := range lines {
 		h, err := strconv.ParseFloat(l[1], 64)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-keepalive/keepalive/examples/integrations/internal/servers"
 	"github.com/go-keepalive/keepalive/heartbeat"
+	"github.com/go-keepalive/keepalive/internal/testpeer"
 )
 
 // TestStopped stops the process of the real PostgreSQL that serves the connection:
@@ -35,9 +36,7 @@ func TestStopped(t *testing.T) {
 
 	backend, err := os.FindProcess(pid)
 	require.NoError(t, err)
-	if err := backend.Signal(syscall.SIGSTOP); err != nil {
-		t.Skipf("cannot be had here: stopping PostgreSQL: %v", err)
-	}
+	testpeer.Need(t, backend.Signal(syscall.SIGSTOP))
 	defer backend.Signal(syscall.SIGCONT)
 	start := time.Now()
 	err = watch(t.Context(), db, cfg)
