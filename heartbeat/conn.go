@@ -355,11 +355,10 @@ func (c *Conn) tick() {
 	}
 	var over error
 	t, ahead := clock()
-	switch {
-	case c.paused:
+	if c.paused {
 		c.announce()
 		c.timer.Reset(time.Duration(float64(c.peerInterval) * (1 - c.cfg.Jitter*rand.Float64())))
-	default:
+	} else {
 		do := c.beat.step(t, ahead, c.heard.Load(), 0, c.pingDue || c.pinging)
 		left := int64(c.cfg.Timeout) - (t - max(c.start, c.beat.round))
 		switch {

@@ -100,6 +100,20 @@ func TestDeafPeers(t *testing.T) {
 		}
 		return keepalive.KeepError(conn), nil
 	}
+	postgres := func(t *testing.T) (*pgx.Conn, *relay) {
+		server, _ := servers.Postgres(t)
+		u, err := url.Parse(server)
+		require.NoError(t, err)
+		r := newRelay(t, u.Host)
+		u.Host = r.Addr().String()
+		cfg, err := pgx.ParseConfig(u.String())
+		require.NoError(t, err)
+		cfg.DialFunc = keep
+		conn, err := pgx.ConnectConfig(t.Context(), cfg)
+		require.NoError(t, err)
+		t.Cleanup(func() { conn.Close(context.Background()) })
+		return conn, r
+	}
 	for name, deafen := range map[string]func(t *testing.T) error{
 		"http.Client, before the answer": func(t *testing.T) error {
 			hold := make(chan bool)
@@ -199,35 +213,15 @@ func TestDeafPeers(t *testing.T) {
 			return err
 		},
 		"pgx": func(t *testing.T) error {
-			server, _ := servers.Postgres(t)
-			u, err := url.Parse(server)
-			require.NoError(t, err)
-			r := newRelay(t, u.Host)
-			u.Host = r.Addr().String()
-			cfg, err := pgx.ParseConfig(u.String())
-			require.NoError(t, err)
-			cfg.DialFunc = keep
-			conn, err := pgx.ConnectConfig(t.Context(), cfg)
-			require.NoError(t, err)
-			t.Cleanup(func() { conn.Close(context.Background()) })
+			conn, r := postgres(t)
 			require.NoError(t, conn.Ping(t.Context()))
 			r.deafen(t)
-			_, err = conn.Exec(t.Context(), "select 1")
+			_, err := conn.Exec(t.Context(), "select 1")
 			return err
 		},
 		"pgx, waiting for a notification": func(t *testing.T) error {
-			server, _ := servers.Postgres(t)
-			u, err := url.Parse(server)
-			require.NoError(t, err)
-			r := newRelay(t, u.Host)
-			u.Host = r.Addr().String()
-			cfg, err := pgx.ParseConfig(u.String())
-			require.NoError(t, err)
-			cfg.DialFunc = keep
-			conn, err := pgx.ConnectConfig(t.Context(), cfg)
-			require.NoError(t, err)
-			t.Cleanup(func() { conn.Close(context.Background()) })
-			_, err = conn.Exec(t.Context(), "listen news")
+			conn, r := postgres(t)
+			_, err := conn.Exec(t.Context(), "listen news")
 			require.NoError(t, err)
 			r.deafen(t)
 			_, err = conn.WaitForNotification(t.Context())
