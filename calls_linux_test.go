@@ -60,7 +60,7 @@ func TestSystemCalls(t *testing.T) {
 	t.Parallel()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
-		t.Skipf("cannot be had here: %v", err)
+		t.Skipf("not supported here: %v", err)
 	}
 	count := func(role string) int {
 		out := filepath.Join(t.TempDir(), "strace")
@@ -68,7 +68,7 @@ func TestSystemCalls(t *testing.T) {
 		cmd.Env = append(os.Environ(), tracedEnv+"="+role)
 		if text, err := cmd.CombinedOutput(); err != nil {
 			if line, _, _ := strings.Cut(string(text), "\n"); strings.Contains(line, "strace:") { // not allowed, or emulated
-				t.Skipf("cannot be had here: %s", line)
+				t.Skipf("not supported here: %s", line)
 			}
 			t.Fatalf("%v\n%s", err, text)
 		}

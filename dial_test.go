@@ -97,7 +97,7 @@ func TestDialer(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if _, err := net.LookupHost("localhost"); err != nil && c.d != nil && c.d.FallbackDelay != 0 {
-				t.Skipf("cannot be had here: %v", err)
+				t.Skipf("not supported here: %v", err)
 			}
 			called = nil
 			var before net.Dialer

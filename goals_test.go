@@ -18,7 +18,7 @@ import (
 func onLinux(t *testing.T) {
 	t.Helper()
 	if !system.userTimeoutRules {
-		t.Skipf("cannot be had here: %s has rules of its own", system.name)
+		t.Skipf("not supported here: %s has rules of its own", system.name)
 	}
 }
 

@@ -62,7 +62,7 @@ func TestTimer(t *testing.T) {
 				return kind, time.Duration(n) * time.Second / 100 // USER_HZ
 			}
 		}
-		t.Skip("cannot be had here: the socket is not in /proc/net/tcp") // qemu-user makes one up
+		t.Skip("not supported here: the socket is not in /proc/net/tcp") // qemu-user makes one up
 		return
 	}
 	const none, keepalive = "00", "02" // net/ipv4/tcp_ipv4.c, get_tcp4_sock
@@ -97,7 +97,7 @@ func TestMultipath(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { plain.Close() })
 	if protocol(t, plain.(*net.TCPListener)) != unix.IPPROTO_MPTCP {
-		t.Skip("cannot be had here: this kernel has no Multipath TCP")
+		t.Skip("not supported here: this kernel has no Multipath TCP")
 	}
 	l, err := ListenConfig(nil, Options{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)

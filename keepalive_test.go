@@ -92,7 +92,7 @@ func TestLimits(t *testing.T) {
 		t.Run(i.String(), func(t *testing.T) {
 			r := system.rows[i]
 			if r == nil {
-				t.Skipf("cannot be had here: %s has no option for it", system.name)
+				t.Skipf("not supported here: %s has no option for it", system.name)
 			}
 			for _, v := range []int64{r.min, r.max} {
 				var o Options
@@ -352,7 +352,7 @@ func TestNotConnections(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if name == "udp" && err != nil {
-				t.Skipf("cannot be had here: %v", err)
+				t.Skipf("not supported here: %v", err)
 			}
 			_, gerr := Get(c.conn)
 			for _, err := range []error{Enable(c.conn, Options{}), Disable(c.conn), gerr} {
@@ -373,7 +373,7 @@ func TestUnixSocket(t *testing.T) {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	l, err := net.Listen("unix", filepath.Join(dir, "s"))
 	if err != nil {
-		t.Skipf("cannot be had here: %v", err)
+		t.Skipf("not supported here: %v", err)
 	}
 	t.Cleanup(func() { l.Close() })
 	conn, err := net.Dial("unix", l.Addr().String())

@@ -17,7 +17,7 @@ func legacy(t *testing.T) {
 	t.Helper()
 	conn, _ := testpeer.New(t, "tcp")
 	if _, err := Get(conn); !errors.Is(err, windows.WSAENOPROTOOPT) {
-		t.Skip("cannot be had here: this Windows has TCP_KEEPIDLE, so SIO_KEEPALIVE_VALS is not used")
+		t.Skip("not supported here: this Windows has TCP_KEEPIDLE, so SIO_KEEPALIVE_VALS is not used")
 	}
 }
 

@@ -25,7 +25,7 @@ func TestKeepError(t *testing.T) {
 		b := make([]byte, 1)
 		_, first := conn.Read(b)
 		if first == io.EOF && reset(first) {
-			t.Skip("cannot be had here: Wine 8 makes an end of it")
+			t.Skip("not supported here: Wine 8 makes an end of it")
 		}
 		require.Equal(t, Reset, Diagnose(first))
 		_, second := conn.Read(b)

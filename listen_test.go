@@ -55,7 +55,7 @@ func TestListenConfig(t *testing.T) {
 				}
 				l, err := ListenConfig(given, o).Listen(context.Background(), network, addr)
 				if err != nil && network == "tcp6" {
-					t.Skipf("cannot be had here: %v", err)
+					t.Skipf("not supported here: %v", err)
 				}
 				require.NoError(t, err)
 				defer l.Close()
@@ -188,7 +188,7 @@ func TestListener(t *testing.T) {
 		"FileListener": {func(t *testing.T, l net.Listener) net.Listener {
 			f, err := l.(*net.TCPListener).File()
 			if err != nil {
-				t.Skipf("cannot be had here: %v", err)
+				t.Skipf("not supported here: %v", err)
 			}
 			defer f.Close()
 			fl, err := net.FileListener(f)
@@ -234,7 +234,7 @@ func TestListenerErrors(t *testing.T) {
 		t.Cleanup(func() { os.RemoveAll(dir) })
 		l, err := net.Listen("unix", filepath.Join(dir, "s"))
 		if err != nil {
-			t.Skipf("cannot be had here: %v", err)
+			t.Skipf("not supported here: %v", err)
 		}
 		t.Cleanup(func() { l.Close() })
 		far, _ := accepted(t, Listener{Listener: l, OnError: onError}, nil)
@@ -274,13 +274,13 @@ func TestListenerErrors(t *testing.T) {
 		ours := Listener{Listener: l, OnError: onError}
 		first, err := ours.Accept()
 		if err != nil {
-			t.Skipf("cannot be had here: this system does not hand out connections that are dead: %v", err)
+			t.Skipf("not supported here: this system does not hand out connections that are dead: %v", err)
 		}
 		defer first.Close()
 		if len(reports) == 0 {
 			testpeer.Need(t, Enable(first, Options{})) // nothing works here
 			if second, err := ours.Accept(); err != nil {
-				t.Skipf("cannot be had here: this system does not hand out connections that are dead: %v", err)
+				t.Skipf("not supported here: this system does not hand out connections that are dead: %v", err)
 			} else {
 				second.Close()
 			}

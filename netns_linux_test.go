@@ -66,13 +66,13 @@ func loopbackUp() error {
 func command(t *testing.T, stdin string, name string, args ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
-		t.Skipf("cannot be had here: %v", err)
+		t.Skipf("not supported here: %v", err)
 	}
 	cmd := exec.Command(name, args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
 	if err != nil && strings.Contains(string(out), "Operation not permitted") {
-		t.Skipf("cannot be had here: %s: %s", name, out)
+		t.Skipf("not supported here: %s: %s", name, out)
 	}
 	require.NoErrorf(t, err, "%s %v: %s", name, args, out)
 	return string(out)
@@ -132,7 +132,7 @@ func TestDefaultsThatAreRefused(t *testing.T) {
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
-		t.Skip("cannot be had here: network namespaces take root")
+		t.Skip("not supported here: network namespaces take root")
 	}
 	for i, errno := range []syscall.Errno{unix.ENETUNREACH, unix.EHOSTUNREACH} {
 		t.Run(errno.Error(), func(t *testing.T) {
@@ -216,7 +216,7 @@ func TestDialGivenUp(t *testing.T) {
 		defer conn.Close()
 	}
 	if untranslated(err) {
-		t.Skipf("cannot be had here: qemu-user says %v", err)
+		t.Skipf("not supported here: qemu-user says %v", err)
 	}
 	require.ErrorIs(t, err, unix.ETIMEDOUT)
 	assert.Equal(t, Dead, Diagnose(err))
@@ -228,7 +228,7 @@ func TestDialGivenUp(t *testing.T) {
 func TestKeepOpen(t *testing.T) {
 	t.Parallel()
 	if os.Getuid() != 0 {
-		t.Skip("cannot be had here: network namespaces take root")
+		t.Skip("not supported here: network namespaces take root")
 	}
 	id := strconv.Itoa(os.Getpid())
 	client, router, server := "kac"+id, "kar"+id, "kas"+id

@@ -105,7 +105,7 @@ func TestNumbers(t *testing.T) {
 	run := func(args ...string) string {
 		out, err := exec.Command("go", args...).Output()
 		if err != nil {
-			t.Skipf("cannot be had here: the go command and the module's source: %v", err)
+			t.Skipf("not supported here: the go command and the module's source: %v", err)
 		}
 		return strings.TrimSpace(string(out))
 	}

@@ -98,7 +98,7 @@ summary() {
 	passed=$(grep -c -e '--- PASS' "$1" || :)
 	grep -E '^(ok|FAIL|\*\*\*) ' "$1" || :
 	say "$passed tests and subtests passed, $(grep -c -e '--- FAIL' "$1" || :) failed, $(grep -c -e '--- SKIP' "$1" || :) skipped"
-	{ grep -o 'cannot be had here: .*' "$1" || :; } | cut -c 1-160 | sed -E 's/[0-9.:]+:[0-9]+/ADDR/g' | sort | uniq -c | sort -rn
+	{ grep -o 'not supported here: .*' "$1" || :; } | cut -c 1-160 | sed -E 's/[0-9.:]+:[0-9]+/ADDR/g' | sort | uniq -c | sort -rn
 	[ "$passed" -ge 150 ] || { echo "*** only $passed tests passed" && return 1; }
 }
 

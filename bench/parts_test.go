@@ -94,7 +94,7 @@ func TestTraffic(t *testing.T) {
 func mustHave(t *testing.T, err error) {
 	t.Helper()
 	if errors.Is(err, errAbsent) {
-		t.Skipf("cannot be had here: %v", err)
+		t.Skipf("not supported here: %v", err)
 	}
 	require.NoError(t, err)
 }
@@ -120,7 +120,7 @@ func TestCountCalls(t *testing.T) {
 	t.Parallel()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
-		t.Skipf("cannot be had here: %v", err)
+		t.Skipf("not supported here: %v", err)
 	}
 	const n = 20
 	count := func(dial, accept string) int {
@@ -161,7 +161,7 @@ func TestTrials(t *testing.T) {
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	if _, err := processorTime(); errors.Is(err, errors.ErrUnsupported) {
-		t.Skipf("cannot be had here: %v", err)
+		t.Skipf("not supported here: %v", err)
 	}
 	var names []string
 	for _, k := range keepers {

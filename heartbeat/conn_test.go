@@ -785,7 +785,7 @@ func TestConnInside(t *testing.T) {
 			t.Cleanup(func() { os.RemoveAll(dir) })
 			l, err := net.Listen("unix", filepath.Join(dir, "s"))
 			if err != nil {
-				t.Skipf("cannot be had here: %v", err)
+				t.Skipf("not supported here: %v", err)
 			}
 			defer l.Close()
 			near, err := net.Dial("unix", l.Addr().String())

@@ -47,7 +47,7 @@ func TestPython(t *testing.T) {
 	t.Parallel()
 	python, err := exec.LookPath("python3")
 	if err != nil {
-		t.Skipf("cannot be had here: %v", err)
+		t.Skipf("not supported here: %v", err)
 	}
 	// start runs the peer, and returns a Conn to it, and its last words.
 	start := func(t *testing.T, cfg ConnConfig, interval, timeout string) (*Conn, <-chan string) {
@@ -150,7 +150,7 @@ func (l *lines) String() string { s, _ := l.text.Load().(string); return s }
 // made deaf. To a Conn that reads as a peer, for both ends are alike.
 func deaf(t *testing.T) (*net.TCPConn, *testpeer.Far) {
 	if os.Getenv(testpeer.Env) != "" {
-		t.Skip("cannot be had here: a peer daemon that echoes and listens to commands at the same time")
+		t.Skip("not supported here: a peer daemon that echoes and listens to commands at the same time")
 	}
 	conn, far := testpeer.New(t, "tcp")
 	go func() {

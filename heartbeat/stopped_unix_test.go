@@ -30,7 +30,7 @@ func startChild(t *testing.T, what string, l net.Listener) (*os.Process, <-chan 
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err = cmd.Start()
 	if errors.Is(err, syscall.ENOEXEC) { // qemu-user
-		t.Skipf("cannot be had here: this program starting itself: %v", err)
+		t.Skipf("not supported here: this program starting itself: %v", err)
 	}
 	require.NoError(t, err)
 	go func() {

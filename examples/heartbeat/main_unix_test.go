@@ -74,7 +74,7 @@ func TestCtrlZ(t *testing.T) {
 	defer stdin.Close()
 	err = cmd.Start()
 	if errors.Is(err, syscall.ENOEXEC) { // qemu-user
-		t.Skipf("cannot be had here: this program starting itself: %v", err)
+		t.Skipf("not supported here: this program starting itself: %v", err)
 	}
 	require.NoError(t, err)
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })

@@ -21,7 +21,7 @@ func TestShow(t *testing.T) {
 			var out, errOut strings.Builder
 			code := run(strings.Fields(args), &out, &errOut)
 			if s := errOut.String(); strings.Contains(s, "unsupported operation") || strings.Contains(s, "not permitted") {
-				t.Skipf("cannot be had here: %s", s)
+				t.Skipf("not supported here: %s", s)
 			}
 			require.Zero(t, code, errOut.String())
 			assert.Contains(t, out.String(), "; 0 others were.")

@@ -120,7 +120,7 @@ func Need(t testing.TB, err error) {
 	switch {
 	case err == nil:
 	case errors.Is(err, errors.ErrUnsupported), errors.Is(err, os.ErrPermission):
-		t.Skipf("cannot be had here: %v", err)
+		t.Skipf("not supported here: %v", err)
 	default:
 		t.Fatal(err)
 	}
