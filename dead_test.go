@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive/internal/realtime"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -47,7 +48,7 @@ func detection(o Options, unacked bool) time.Duration {
 // early but for a tick of the kernel's clock, and late by no more than the timer
 // wheel's slack of an eighth, and half a second for a busy machine. The silence
 // began between began and ended.
-func within(t *testing.T, want time.Duration, began, ended time.Time) {
+func within(t testing.TB, want time.Duration, began, ended time.Time) {
 	t.Helper()
 	now := time.Now()
 	t.Logf("promised %v, measured %v", want, now.Sub(began).Round(time.Millisecond))
@@ -57,7 +58,7 @@ func within(t *testing.T, want time.Duration, began, ended time.Time) {
 
 // exchange sends a byte there and back, and returns when it began and ended.
 // The kernel counts the silence from a moment in between.
-func exchange(t *testing.T, conn net.Conn, far *testpeer.Far) (began, ended time.Time) {
+func exchange(t testing.TB, conn net.Conn, far *testpeer.Far) (began, ended time.Time) {
 	t.Helper()
 	began = time.Now()
 	_, err := conn.Write([]byte{1})
@@ -101,8 +102,7 @@ func TestDeadPeer(t *testing.T) {
 		{o: Options{Idle: 9 * s, Interval: 9 * s, Count: 9, UserTimeout: 3 * s}, unacked: true},
 	} {
 		want := detection(c.o, c.unacked)
-		t.Run(fmt.Sprintf("%v,%v,%v,user-timeout=%v,unacked=%v", c.o.Idle, c.o.Interval, c.o.Count, c.o.UserTimeout, c.unacked), func(t *testing.T) {
-			t.Parallel()
+		t.Run(fmt.Sprintf("%v,%v,%v,user-timeout=%v,unacked=%v", c.o.Idle, c.o.Interval, c.o.Count, c.o.UserTimeout, c.unacked), realtime.Test(func(t testing.TB) {
 			conn, far := testpeer.New(t, "tcp")
 			testpeer.Need(t, Enable(conn, c.o))
 			if system.userTimeoutRules && !c.unacked {
@@ -120,7 +120,7 @@ func TestDeadPeer(t *testing.T) {
 			_, err := conn.Read(make([]byte, 1))
 			within(t, want, began, ended)
 			require.Truef(t, dead(err), "%v", err)
-		})
+		}))
 	}
 }
 
@@ -155,8 +155,7 @@ func TestOutage(t *testing.T) {
 		{Options{Idle: 1 * s, Interval: 2 * s, Count: 2}, 2500 * time.Millisecond},                     // fatal at 5 s; probes at 1 and 3 s
 		{Options{Idle: 1 * s, Interval: 1 * s, Count: 5, UserTimeout: 4 * s}, 2500 * time.Millisecond}, // fatal at 4 s; probes at 1, 2 and 3 s
 	} {
-		t.Run(fmt.Sprintf("%v,%v,%v,user-timeout=%v,outage=%v", c.o.Idle, c.o.Interval, c.o.Count, c.o.UserTimeout, c.outage), func(t *testing.T) {
-			t.Parallel()
+		t.Run(fmt.Sprintf("%v,%v,%v,user-timeout=%v,outage=%v", c.o.Idle, c.o.Interval, c.o.Count, c.o.UserTimeout, c.outage), realtime.Test(func(t testing.TB) {
 			conn, far := testpeer.New(t, "tcp")
 			testpeer.Need(t, Enable(conn, c.o))
 			exchange(t, conn, far)
@@ -171,14 +170,15 @@ func TestOutage(t *testing.T) {
 			silent(detection(c.o, false) - c.outage + 3*s) // far past the death it would have been
 			conn.SetReadDeadline(time.Now().Add(10 * s))
 			exchange(t, conn, far)
-		})
+		}))
 	}
 }
 
 // TestVanishedPeer: a peer that forgot the connection answers the first probe
 // with a reset.
-func TestVanishedPeer(t *testing.T) {
-	t.Parallel()
+func TestVanishedPeer(t *testing.T) { realtime.Test(testVanishedPeer)(t) }
+
+func testVanishedPeer(t testing.TB) {
 	conn, far := testpeer.New(t, "tcp")
 	o := Options{Idle: 2 * time.Second, Interval: 5 * time.Second, Count: 9}
 	err := Enable(conn, o)
