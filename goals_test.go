@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive/internal/realtime"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -35,8 +36,7 @@ func TestDetectWithin(t *testing.T) {
 			require.Greater(t, o.Count, 1)
 		}
 		for _, unacked := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%v,unacked=%v", d, unacked), func(t *testing.T) {
-				t.Parallel()
+			t.Run(fmt.Sprintf("%v,unacked=%v", d, unacked), realtime.Test(func(t testing.TB) {
 				conn, far := testpeer.New(t, "tcp")
 				require.NoError(t, Enable(conn, o))
 				exchange(t, conn, far)
@@ -56,11 +56,10 @@ func TestDetectWithin(t *testing.T) {
 				}
 				assert.LessOrEqual(t, took, d+d/20+500*time.Millisecond)
 				assert.Greater(t, took, d/2)
-			})
+			}))
 		}
 		if d >= 3*time.Second {
-			t.Run(fmt.Sprintf("%v,one probe lost", d), func(t *testing.T) {
-				t.Parallel()
+			t.Run(fmt.Sprintf("%v,one probe lost", d), realtime.Test(func(t testing.TB) {
 				conn, far := testpeer.New(t, "tcp")
 				require.NoError(t, Enable(conn, o))
 				exchange(t, conn, far)
@@ -75,7 +74,7 @@ func TestDetectWithin(t *testing.T) {
 				silent(d)
 				conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 				exchange(t, conn, far)
-			})
+			}))
 		}
 	}
 }
