@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive/internal/realtime"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -31,8 +32,7 @@ func TestInspectDeath(t *testing.T) {
 		{o: Options{Idle: s, Interval: s, Count: 3, UserTimeout: 5 * s}, unacked: true},
 		{o: Options{Idle: 9 * s, Interval: s, Count: 3, UserTimeout: 2 * s}, unacked: true},
 	} {
-		t.Run(fmt.Sprintf("%v,unacked=%v", c.o, c.unacked), func(t *testing.T) {
-			t.Parallel()
+		t.Run(fmt.Sprintf("%v,unacked=%v", c.o, c.unacked), realtime.Test(func(t testing.TB) {
 			conn, far := testpeer.New(t, "tcp")
 			testpeer.Need(t, Enable(conn, c.o))
 			_, err := Inspect(conn)
@@ -87,7 +87,7 @@ func TestInspectDeath(t *testing.T) {
 			for _, p := range predicted {
 				assert.InEpsilon(t, took, p, 0.1)
 			}
-		})
+		}))
 	}
 }
 
@@ -99,28 +99,27 @@ func TestInspectLate(t *testing.T) {
 	for name, c := range map[string]struct {
 		o       Options
 		late    bool
-		prepare func(t *testing.T, conn net.Conn, far *testpeer.Far, o Options)
+		prepare func(t testing.TB, conn net.Conn, far *testpeer.Far, o Options)
 	}{
-		"set after a silence": {Options{Idle: s, Interval: s, Count: 3}, true, func(t *testing.T, conn net.Conn, far *testpeer.Far, o Options) {
+		"set after a silence": {Options{Idle: s, Interval: s, Count: 3}, true, func(t testing.TB, conn net.Conn, far *testpeer.Far, o Options) {
 			testpeer.Need(t, Enable(conn, Options{Idle: 100 * s}))
 			testpeer.Need(t, far.Deaf())
 			time.Sleep(3 * s) // the silence itself
 			require.NoError(t, Enable(conn, o))
 		}},
-		"and the user timeout is over": {Options{Idle: s, Interval: 2 * s, Count: 3, UserTimeout: 2500 * time.Millisecond}, true, func(t *testing.T, conn net.Conn, far *testpeer.Far, o Options) {
+		"and the user timeout is over": {Options{Idle: s, Interval: 2 * s, Count: 3, UserTimeout: 2500 * time.Millisecond}, true, func(t testing.TB, conn net.Conn, far *testpeer.Far, o Options) {
 			testpeer.Need(t, Enable(conn, Options{Idle: 100 * s}))
 			testpeer.Need(t, far.Deaf())
 			time.Sleep(3 * s)
 			require.NoError(t, Enable(conn, o))
 		}},
-		"an answered probe, seldom": {Options{Idle: s, Interval: 3 * s, Count: 1}, false, func(t *testing.T, conn net.Conn, far *testpeer.Far, o Options) {
+		"an answered probe, seldom": {Options{Idle: s, Interval: 3 * s, Count: 1}, false, func(t testing.TB, conn net.Conn, far *testpeer.Far, o Options) {
 			testpeer.Need(t, Enable(conn, o))
 			time.Sleep(s + s/2) // by then one is answered
 			testpeer.Need(t, far.Deaf())
 		}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		t.Run(name, realtime.Test(func(t testing.TB) {
 			conn, far := testpeer.New(t, "tcp")
 			_, err := Inspect(conn)
 			testpeer.Need(t, err)
@@ -148,13 +147,14 @@ func TestInspectLate(t *testing.T) {
 			}
 			assert.InDelta(t, took, low, float64(off))
 			assert.InDelta(t, took, high, float64(off))
-		})
+		}))
 	}
 }
 
 // TestInspectAlive: a peer that answers is no suspect, whatever the traffic.
-func TestInspectAlive(t *testing.T) {
-	t.Parallel()
+func TestInspectAlive(t *testing.T) { realtime.Test(testInspectAlive)(t) }
+
+func testInspectAlive(t testing.TB) {
 	o := Options{Idle: time.Second, Interval: time.Second, Count: 2}
 	conn, far := testpeer.New(t, "tcp")
 	i, err := Inspect(conn)
