@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive/internal/realtime"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -127,8 +128,9 @@ func TestMultipath(t *testing.T) {
 // TestUserTimeoutNearAProbe: the kernel asks at each probe whether the user
 // timeout is over. A probe is late by a little, so that it may be over at one
 // before which it lies by a hair.
-func TestUserTimeoutNearAProbe(t *testing.T) {
-	t.Parallel()
+func TestUserTimeoutNearAProbe(t *testing.T) { realtime.Test(testUserTimeoutNearAProbe)(t) }
+
+func testUserTimeoutNearAProbe(t testing.TB) {
 	conn, far := testpeer.New(t, "tcp")
 	o := Options{Idle: time.Second, Interval: 2 * time.Second, Count: 9, UserTimeout: 3001 * time.Millisecond}
 	require.NoError(t, Enable(conn, o))
