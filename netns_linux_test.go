@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive/internal/realtime"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -29,7 +30,7 @@ func init() { runtime.LockOSThread() }
 // inThread runs f in a thread of its own, which enter has put into another
 // network namespace and which ends with f. Sockets made there belong to that
 // namespace for ever.
-func inThread(t *testing.T, enter func() error, f func()) {
+func inThread(t testing.TB, enter func() error, f func()) {
 	t.Helper()
 	done := make(chan error)
 	go func() {
@@ -63,7 +64,7 @@ func loopbackUp() error {
 }
 
 // command runs a program, and skips the test where it is not installed.
-func command(t *testing.T, stdin string, name string, args ...string) string {
+func command(t testing.TB, stdin string, name string, args ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath(name); err != nil {
 		t.Skipf("not supported here: %v", err)
@@ -175,7 +176,7 @@ func TestUnreachable(t *testing.T) {
 }
 
 // namespaces makes network namespaces for the time of the test.
-func namespaces(t *testing.T, names ...string) {
+func namespaces(t testing.TB, names ...string) {
 	t.Helper()
 	for _, ns := range names {
 		command(t, "", "ip", "netns", "add", ns)
@@ -225,8 +226,9 @@ func TestDialGivenUp(t *testing.T) {
 // TestKeepOpen crosses a NAT router that forgets connections after five seconds
 // of silence: with KeepOpen the connection lives through thirty (thirteen with
 // -short), and through a lost probe; without it dies.
-func TestKeepOpen(t *testing.T) {
-	t.Parallel()
+func TestKeepOpen(t *testing.T) { realtime.Test(testKeepOpen)(t) }
+
+func testKeepOpen(t testing.TB) {
 	if os.Getuid() != 0 {
 		t.Skip("not supported here: network namespaces take root")
 	}
