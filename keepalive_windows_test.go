@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive/internal/realtime"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -92,8 +93,9 @@ func TestLegacyNothingShared(t *testing.T) {
 // TestDeadPeerOnWindows reads from a deaf peer until Windows says that it is
 // dead, on either path. The count is the system's: 10 on Windows, and the
 // host's under Wine.
-func TestDeadPeerOnWindows(t *testing.T) {
-	t.Parallel()
+func TestDeadPeerOnWindows(t *testing.T) { realtime.Test(testDeadPeerOnWindows)(t) }
+
+func testDeadPeerOnWindows(t testing.TB) {
 	conn, far := testpeer.New(t, "tcp")
 	o := Options{Idle: 2 * time.Second, Interval: time.Second}
 	require.NoError(t, Enable(conn, o))
