@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive/internal/realtime"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -25,21 +26,21 @@ func TestShow(t *testing.T) {
 		{"-idle 1s -interval 1s -count 2 -outage 1s", `the peer hears again\n(?s:.*)the connection survived an outage of 1s, and carries data\n$`},
 		{"-idle 1s -interval 1s -count 1 -unacked -user-timeout 1s", `Data is in flight(?s:.*)Promised 1s, measured 1\.\d\ds\.\n$`},
 	} {
-		t.Run(c.args, func(t *testing.T) {
-			t.Parallel()
+		t.Run(c.args, realtime.Test(func(t testing.TB) {
 			var out, errOut strings.Builder
 			require.Zero(t, run(strings.Fields(c.args), &out, &errOut), errOut.String())
 			if s := out.String(); strings.Contains(s, "all there is to see here") || strings.Contains(s, "not here:") {
 				t.Skipf("not supported here: %s", s)
 			}
 			assert.Regexp(t, regexp.MustCompile(c.want), out.String())
-		})
+		}))
 	}
 }
 
 // TestUnackedAlone: keepalive without a user timeout notices nothing.
-func TestUnackedAlone(t *testing.T) {
-	t.Parallel()
+func TestUnackedAlone(t *testing.T) { realtime.Test(testUnackedAlone)(t) }
+
+func testUnackedAlone(t testing.TB) {
 	var out, errOut strings.Builder
 	start := time.Now()
 	require.Zero(t, run([]string{"-idle", "1s", "-count", "1", "-unacked"}, &out, &errOut), errOut.String())

@@ -7,14 +7,16 @@ import (
 	"testing"
 
 	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/internal/realtime"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
 // TestTimeline: the silence grows from line to line, and the probes count up.
-func TestTimeline(t *testing.T) {
-	t.Parallel()
+func TestTimeline(t *testing.T) { realtime.Test(testTimeline)(t) }
+
+func testTimeline(t testing.TB) {
 	conn, _ := testpeer.New(t, "tcp")
 	_, err := keepalive.Inspect(conn)
 	testpeer.Need(t, err) // qemu-user has no TCP_INFO

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-keepalive/keepalive/internal/realtime"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -16,8 +17,7 @@ func TestShow(t *testing.T) {
 		"-keepalive idle=1s,interval=1s,count=2,user-timeout=3s",
 		"-conns 100 -deaf 100 -keepalive idle=1s,interval=1s,count=1,user-timeout=2s",
 	} {
-		t.Run(args, func(t *testing.T) {
-			t.Parallel()
+		t.Run(args, realtime.Test(func(t testing.TB) {
 			var out, errOut strings.Builder
 			code := run(strings.Fields(args), &out, &errOut)
 			if s := errOut.String(); strings.Contains(s, "unsupported operation") || strings.Contains(s, "not permitted") {
@@ -25,7 +25,7 @@ func TestShow(t *testing.T) {
 			}
 			require.Zero(t, code, errOut.String())
 			assert.Contains(t, out.String(), "; 0 others were.")
-		})
+		}))
 	}
 }
 
