@@ -5,8 +5,6 @@ package keepalive
 import (
 	"errors"
 	"io"
-	"os"
-	"strings"
 	"syscall"
 )
 
@@ -16,10 +14,9 @@ func dead(err error) bool {
 }
 
 // reset reports whether err is how a connection ends when the peer has reset it.
-// Wine 8 says EOF.
 func reset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.Errno(10054)) || // WSAECONNRESET
-		err == io.EOF && strings.HasPrefix(os.Getenv("KEEPALIVE_RIG"), "wine8")
+		err == io.EOF && resetIsEOF
 }
 
 // notConnected reports whether err says that the connection is dead already.
@@ -28,5 +25,5 @@ func notConnected(err error) bool { return errors.Is(err, syscall.ENOTCONN) }
 // untranslated reports whether err is a number that qemu-user has not translated
 // for MIPS, whose errors have numbers of their own: what connect ends with.
 func untranslated(err error) bool {
-	return os.Getenv("KEEPALIVE_RIG") == "arch-mips64le" && (errors.Is(err, syscall.Errno(110)) || errors.Is(err, syscall.Errno(111)))
+	return hostErrnos && (errors.Is(err, syscall.Errno(110)) || errors.Is(err, syscall.Errno(111)))
 }

@@ -1,0 +1,20 @@
+package keepalive
+
+import (
+	"os"
+	"strings"
+)
+
+// rig is what CI runs the tests on, such as wine8; see .ci/rig.
+var rig = os.Getenv("KEEPALIVE_RIG")
+
+// What a rig does differently from the system that it stands for.
+var (
+	// hostLimits: Wine has the limits of the host, not of Windows.
+	hostLimits = strings.HasPrefix(rig, "wine")
+	// resetIsEOF: Wine 8 reports a reset as io.EOF.
+	resetIsEOF = rig == "wine8"
+	// hostErrnos: connect fails with the host's error number, which qemu-user
+	// does not translate to the number that MIPS has for it.
+	hostErrnos = rig == "mips64le"
+)
