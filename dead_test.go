@@ -105,7 +105,7 @@ func TestDeadPeer(t *testing.T) {
 		t.Run(fmt.Sprintf("%v,%v,%v,user-timeout=%v,unacked=%v", c.o.Idle, c.o.Interval, c.o.Count, c.o.UserTimeout, c.unacked), realtime.Test(func(t testing.TB) {
 			conn, far := testpeer.New(t, "tcp")
 			testpeer.Need(t, Enable(conn, c.o))
-			if system.userTimeoutRules && !c.unacked {
+			if (host.variant().userTimeoutRule == userTimeoutReplacesCount) && !c.unacked {
 				assert.Equal(t, want, c.o.DetectionTime())
 			}
 			began, ended := exchange(t, conn, far)

@@ -2,68 +2,84 @@ package keepalive
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
+	"reflect"
+	"slices"
+	"strings"
 )
 
-// Cause is why a connection ended, or was not made.
+// Cause is the reason why a connection ended, or was not established.
 type Cause uint8
 
 const (
-	// Unknown is everything else: no error at all, and all that has nothing to
-	// do with a connection.
+	// Unknown is every other error, and nil.
 	Unknown Cause = iota
 
-	// Dead is silence: nobody answered, and keepalive, the user timeout, the
-	// limit of retransmissions, or package heartbeat gave up. A dial that the
-	// kernel gave up is Dead, too. Any error with a method PeerDead() bool can
-	// say so.
+	// Dead means that the peer did not answer. Keepalive, a user timeout, the kernel's limit of
+	// retransmissions, or package heartbeat ended the connection, or the kernel ended a dial.
+	// An error of another package is Dead if it has a method PeerDead() bool that
+	// returns true.
 	Dead
 
-	// Reset is an answer from the peer's system, that there is no such
-	// connection, or not any more: it was closed with data unread, the program
-	// crashed, the system has restarted, or nobody listens there. Writing after
-	// the end ("broken pipe") is Reset as well, whoever has ended it.
+	// Reset means that the peer's system answered that there is no such connection. For
+	// example, the program crashed or closed the connection with unread data, the system was
+	// restarted, or no program listens. It is also the cause of a write after the end of the
+	// connection ("broken pipe"), because that error does not contain the reason.
 	Reset
 
-	// Unreachable is an answer from a system on the way, or this one: there is
-	// no route to the peer. It can end a connection when data is in flight.
+	// Unreachable means that this system or a router has no route to the peer. It can end a
+	// connection with data in flight.
 	Unreachable
 
-	// Deadline is the caller's own: a deadline, the end of a context's time, a
-	// timeout of a library. It says nothing about the peer, and the connection
-	// may go on.
+	// Deadline is a timeout of this program: a deadline, a context, or a library's timeout. It
+	// says nothing about the peer.
 	Deadline
 
-	// Closed is this side's doing: the connection was closed here, by the
-	// program or by the system (ss -K), or a context was canceled.
+	// Closed means that this side closed the connection: the program, the system (for example
+	// with ss -K), or the cancellation of a context.
 	Closed
 
-	// EOF is an orderly end: the peer has finished.
+	// EOF means that the peer closed the connection normally.
 	EOF
 )
 
+var causes = []string{"unknown", "dead", "reset", "unreachable", "deadline", "closed", "EOF"}
+
+// String returns "unknown", "dead", "reset", "unreachable", "deadline", "closed" or "EOF".
 func (c Cause) String() string {
-	names := [...]string{"unknown", "dead", "reset", "unreachable", "deadline", "closed", "EOF"}
-	if int(c) < len(names) {
-		return names[c]
+	if int(c) < len(causes) {
+		return causes[c]
 	}
-	return names[Unknown]
+	return causes[Unknown]
 }
 
-// Diagnose finds the cause in an error that reading, writing, accepting or
-// dialing has returned, or a library above: through [net.OpError],
-// [os.SyscallError], crypto/tls, net/url, [errors.Join] and all that unwraps.
-// Where there are several causes, one that the kernel has told comes before all
-// others, and among equals the first.
+// MarshalText returns the text of String, for JSON and log/slog.
+func (c Cause) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText accepts what MarshalText returns.
+func (c *Cause) UnmarshalText(text []byte) error {
+	i := slices.Index(causes, string(text))
+	if i < 0 {
+		return fmt.Errorf("keepalive: invalid cause %q: must be one of %s", text, strings.Join(causes, ", "))
+	}
+	*c = Cause(i)
+	return nil
+}
+
+// Diagnose returns the cause of an error from reading, writing, accepting or dialing. The error
+// can be wrapped: in [net.OpError], [os.SyscallError], errors of crypto/tls and net/url, by
+// [errors.Join], or by anything else that has an Unwrap method. If there are several causes,
+// one that the kernel reported has priority, and then the first.
 //
-// Do not ask an error whether it is a Timeout() to learn that: ETIMEDOUT, with
-// which a connection dies whose peer is dead, says yes, as a deadline does, so
-// that who tries again spins on a dead connection. On Windows WSAETIMEDOUT says
-// no. Diagnose tells Dead from Deadline on every system.
+// Do not use err.Timeout() for this purpose. It returns true both for ETIMEDOUT, which
+// means that the peer is dead, and for an expired deadline. Code that retries on
+// Timeout therefore loops forever on a dead connection. On Windows it returns false for
+// WSAETIMEDOUT.
 //
-// The kernel's errors, by system (read(2), tcp(7); Windows Sockets error codes):
+// The kernel's errors (read(2), tcp(7); Windows Sockets error codes):
 //
 //	             Unix                               Windows
 //	Dead         ETIMEDOUT, ENETRESET               WSAETIMEDOUT, WSAENETRESET, WSAECONNABORTED,
@@ -74,59 +90,47 @@ func (c Cause) String() string {
 //	             from dialing, reading or writing
 //	Closed       ECONNABORTED                       WSAESHUTDOWN, 995
 //
-// The kernel tells once. After that a Read returns [io.EOF], and a Write EPIPE,
-// which are EOF and Reset to Diagnose: ask it about the first error.
+// Pass the first error that the connection returned. The kernel reports the reason only once.
+// After that, a Read returns [io.EOF] and a Write EPIPE, which are EOF and Reset. See
+// [KeepError].
 //
-// An error that is text and wraps nothing, as gRPC's status is, is Unknown.
-// Windows gives 64 for some resets, too. ENOTCONN is Unknown from [Enable], and
-// Dead from a Read or Write: there it is how Linux ends a Multipath TCP connection
-// of which no path is left (measured, Linux 6.18). On Plan 9, JavaScript and WASI
-// the kernel's errors are Unknown.
-func Diagnose(err error) (cause Cause) {
-	// Somebody's error may be a nil pointer whose methods panic.
-	defer func() {
-		if recover() != nil {
-			cause = Unknown
-		}
-	}()
-	budget := maxErrors
-	cause, _ = diagnose(err, &budget)
+// Exceptions:
+//
+//   - An error that does not wrap the original is Unknown. For example, a gRPC status is.
+//   - An error of a library that matches [net.ErrClosed], but is not a wrapper of the standard
+//     library, is Unknown, or Deadline if it is a timeout. QUIC's errors match net.ErrClosed
+//     also if the peer ended the connection.
+//   - Windows returns 64 also for some resets.
+//   - ENOTCONN from Read or Write is Dead on Linux, because a Multipath TCP connection without a
+//     path ends with it (measured, Linux 6.18). From [Enable] it is Unknown.
+//   - On Plan 9, JavaScript and WASI the kernel's errors are Unknown.
+func Diagnose(err error) Cause {
+	cause, _ := diagnose(err)
 	return cause
 }
 
-// maxErrors bounds the search, in case an error unwraps to itself.
-const maxErrors = 1000
-
-// diagnose also tells whether the cause is the kernel's word.
-func diagnose(err error, budget *int) (found Cause, kernel bool) {
-	timeout := false // of an error that says no more than this
-	traffic := false // it comes from dialing, reading or writing
-	for err != nil && *budget > 0 {
-		*budget--
-		// Most errors are these two, and package os's.
+// diagnose also reports whether the kernel, or package heartbeat, has reported the cause.
+func diagnose(err error) (found Cause, reported bool) {
+	timeout := false // an outer error is a timeout
+	traffic := false // an outer error is from dialing, reading or writing
+	var outer error
+	for err != nil {
+		// Most errors are these two, and a kernel error inside.
 		switch e := err.(type) {
 		case *net.OpError:
-			if e == nil {
-				return found, false
-			}
 			switch e.Op {
 			case "read", "write", "dial", "readfrom", "writeto":
 				traffic = true
 			}
-			err = e.Err
+			outer, err = err, e.Err
 			continue
 		case *os.SyscallError:
-			if e == nil {
-				return found, false
-			}
-			err = e.Err
+			outer, err = err, e.Err
 			continue
 		}
 		if c := errnoCause(err, traffic); c != Unknown {
 			return c, true
 		}
-		// Package heartbeat's: a verdict as good as the kernel's, whatever its last
-		// ping ran into.
 		if e, ok := err.(interface{ PeerDead() bool }); ok && e.PeerDead() {
 			return Dead, true
 		}
@@ -134,15 +138,15 @@ func diagnose(err error, budget *int) (found Cause, kernel bool) {
 			timeout = true
 		}
 		if found == Unknown {
-			found = cause(err, timeout)
+			found = cause(err, outer)
 		}
 		switch e := err.(type) {
 		case interface{ Unwrap() error }:
-			err = e.Unwrap()
+			outer, err = err, e.Unwrap()
 		case interface{ Unwrap() []error }:
-			for _, err := range e.Unwrap() {
-				c, kernel := diagnose(err, budget)
-				if kernel {
+			for _, inner := range e.Unwrap() {
+				c, reported := diagnose(inner)
+				if reported {
 					return c, true
 				}
 				if found == Unknown {
@@ -160,24 +164,41 @@ func diagnose(err error, budget *int) (found Cause, kernel bool) {
 	return found, false
 }
 
-// cause is what err itself says, whatever it wraps. One that was a timeout does
-// not become Closed by its looks: QUIC has such errors.
-func cause(err error, timeout bool) Cause {
+// cause returns the cause of err itself, without what it wraps. outer wraps err, or is nil.
+func cause(err, outer error) Cause {
 	switch err {
 	case io.EOF, io.ErrUnexpectedEOF:
 		return EOF
 	case os.ErrDeadlineExceeded, context.DeadlineExceeded:
 		return Deadline
-	case net.ErrClosed, os.ErrClosed, io.ErrClosedPipe, context.Canceled:
+	case os.ErrClosed, io.ErrClosedPipe, context.Canceled:
 		return Closed
+	case net.ErrClosed:
+		if isStandard(outer) {
+			return Closed
+		}
+		return Unknown
 	}
 	if e, ok := err.(interface{ Is(error) bool }); ok {
 		switch {
 		case e.Is(os.ErrDeadlineExceeded), e.Is(context.DeadlineExceeded):
 			return Deadline
-		case !timeout && (e.Is(net.ErrClosed) || e.Is(context.Canceled)):
+		case e.Is(context.Canceled):
 			return Closed
 		}
 	}
 	return Unknown
+}
+
+// isStandard reports whether err is nil or has a type of the standard library.
+func isStandard(err error) bool {
+	t := reflect.TypeOf(err)
+	if t != nil && t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t == nil {
+		return true
+	}
+	first, _, _ := strings.Cut(t.PkgPath(), "/")
+	return !strings.Contains(first, ".")
 }

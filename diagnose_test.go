@@ -2,9 +2,11 @@ package keepalive
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -150,53 +152,76 @@ func TestDiagnose(t *testing.T) {
 	}
 }
 
-// madeUp is an error of many faces.
-type madeUp struct {
+// fakeErr is an error with any of the methods that Diagnose looks for.
+type fakeErr struct {
 	timeout, dead bool
 	is            error
 	wraps         []error
 }
 
-func (madeUp) Error() string          { return "made up" }
-func (m madeUp) Timeout() bool        { return m.timeout }
-func (m madeUp) PeerDead() bool       { return m.dead }
-func (m madeUp) Is(target error) bool { return m.is != nil && target == m.is }
-func (m madeUp) Unwrap() []error      { return m.wraps }
+func (fakeErr) Error() string          { return "fake" }
+func (m fakeErr) Timeout() bool        { return m.timeout }
+func (m fakeErr) PeerDead() bool       { return m.dead }
+func (m fakeErr) Is(target error) bool { return m.is != nil && target == m.is }
+func (m fakeErr) Unwrap() []error      { return m.wraps }
 
-type itself struct{}
+// quicErr matches net.ErrClosed as the errors of QUIC do, although the peer or a timeout ended
+// the connection.
+type quicErr struct{ timeout, wraps bool }
 
-func (itself) Error() string   { return "itself" }
-func (i itself) Unwrap() error { return i }
-
-type itselfTwice struct{}
-
-func (itselfTwice) Error() string     { return "itself twice" }
-func (i itselfTwice) Unwrap() []error { return []error{i, i} }
+func (quicErr) Error() string        { return "quic" }
+func (e quicErr) Timeout() bool      { return e.timeout }
+func (quicErr) Is(target error) bool { return target == net.ErrClosed }
+func (e quicErr) Unwrap() error {
+	if e.wraps {
+		return net.ErrClosed
+	}
+	return nil
+}
 
 func TestDiagnoseTrees(t *testing.T) {
 	t.Parallel()
 	for want, errs := range map[Cause][]error{
 		Unknown: {
-			nil, errors.New("timeout"), (*net.OpError)(nil), (*os.SyscallError)(nil), &net.OpError{Op: "read"},
-			madeUp{}, itself{}, itselfTwice{}, (*url.Error)(nil), struct{ *net.OpError }{}, errors.Join(errors.New("a"), errors.New("b")), ErrNotTCP,
+			nil, errors.New("timeout"), &net.OpError{Op: "read"},
+			fakeErr{}, fakeErr{is: net.ErrClosed}, quicErr{}, quicErr{wraps: true}, errors.Join(errors.New("a"), errors.New("b")), ErrNotTCP,
 			&net.DNSError{Err: "no such host"},
 		},
-		Dead: {madeUp{dead: true}, fmt.Errorf("%w, %w", errors.New("x"), madeUp{dead: true, timeout: true})},
+		Dead: {fakeErr{dead: true}, fmt.Errorf("%w, %w", errors.New("x"), fakeErr{dead: true, timeout: true})},
 		Deadline: {
-			os.ErrDeadlineExceeded, context.DeadlineExceeded, madeUp{timeout: true}, madeUp{is: context.DeadlineExceeded},
-			madeUp{timeout: true, wraps: []error{errors.New("else")}}, fmt.Errorf("%w (%w)", context.DeadlineExceeded, io.EOF),
-			&net.DNSError{IsTimeout: true}, madeUp{timeout: true, is: net.ErrClosed},
+			os.ErrDeadlineExceeded, context.DeadlineExceeded, fakeErr{timeout: true}, fakeErr{is: context.DeadlineExceeded},
+			fakeErr{timeout: true, wraps: []error{errors.New("else")}}, fmt.Errorf("%w (%w)", context.DeadlineExceeded, io.EOF),
+			&net.DNSError{IsTimeout: true}, fakeErr{timeout: true, is: net.ErrClosed}, quicErr{timeout: true}, quicErr{timeout: true, wraps: true},
 		},
-		Closed: {net.ErrClosed, os.ErrClosed, io.ErrClosedPipe, context.Canceled, madeUp{is: net.ErrClosed}, madeUp{is: context.Canceled}},
-		EOF:    {io.EOF, io.ErrUnexpectedEOF, fmt.Errorf("header: %w", io.EOF), errors.Join(io.EOF, net.ErrClosed), madeUp{timeout: true, wraps: []error{io.EOF}}},
+		Closed: {net.ErrClosed, os.ErrClosed, io.ErrClosedPipe, context.Canceled, fakeErr{is: context.Canceled},
+			&net.OpError{Op: "read", Err: net.ErrClosed}, fmt.Errorf("x: %w", net.ErrClosed), errors.Join(net.ErrClosed)},
+		EOF: {io.EOF, io.ErrUnexpectedEOF, fmt.Errorf("header: %w", io.EOF), errors.Join(io.EOF, net.ErrClosed), fakeErr{timeout: true, wraps: []error{io.EOF}}},
 	} {
 		for _, err := range errs {
 			assert.Equalf(t, want, Diagnose(err), "%#v", err)
 		}
 	}
-	for c := range EOF + 2 {
-		assert.Equal(t, c >= Dead && c <= EOF, c.String() != "unknown")
+}
+
+func TestCauseText(t *testing.T) {
+	t.Parallel()
+	for cause, want := range map[Cause]string{
+		Unknown: "unknown", Dead: "dead", Reset: "reset", Unreachable: "unreachable", Deadline: "deadline", Closed: "closed", EOF: "EOF",
+	} {
+		assert.Equal(t, want, cause.String())
+		b, err := json.Marshal(map[string]Cause{"cause": cause})
+		require.NoError(t, err)
+		assert.Equal(t, `{"cause":"`+want+`"}`, string(b))
+		var back map[string]Cause
+		require.NoError(t, json.Unmarshal(b, &back))
+		assert.Equal(t, cause, back["cause"])
 	}
-	assert.Equal(t, "dead", Dead.String())
-	assert.True(t, strings.EqualFold("eof", EOF.String()))
+	assert.Equal(t, "unknown", Cause(99).String())
+	c := Reset
+	require.EqualError(t, c.UnmarshalText([]byte("eof")), `keepalive: invalid cause "eof": must be one of unknown, dead, reset, unreachable, deadline, closed, EOF`)
+	assert.Equal(t, Reset, c)
+
+	var out strings.Builder
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "cause", Dead)
+	assert.Contains(t, out.String(), `"cause":"dead"`)
 }

@@ -24,7 +24,7 @@ func TestDiagnoseErrno(t *testing.T) {
 			assert.Equal(t, want, Diagnose(code), code)
 			assert.Equal(t, want, Diagnose(err), code)
 			if want != Unknown {
-				assert.Equal(t, want, Diagnose(madeUp{timeout: true, wraps: []error{io.EOF, err}}), code)
+				assert.Equal(t, want, Diagnose(fakeErr{timeout: true, wraps: []error{io.EOF, err}}), code)
 			}
 		}
 	}

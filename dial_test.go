@@ -25,9 +25,9 @@ func inForce(t testing.TB, conn net.Conn, o Options) Options {
 	testpeer.Need(t, err)
 	want := got
 	want.Disabled = o.Disabled
-	for i := range numParams {
-		if v := o.get(i); v != 0 && !(i == userTimeout && got.UserTimeout == 0) { // 0: there is none here
-			want.set(i, v)
+	for i := range numFields {
+		if v := o.field(i); v != 0 && !(i == userTimeout && got.UserTimeout == 0) { // 0: there is none here
+			want.setField(i, v)
 		}
 	}
 	require.Equal(t, rounded(want), got)
@@ -222,21 +222,21 @@ func TestDialerInClients(t *testing.T) {
 	})
 }
 
-// rawConn is a syscall.RawConn of the made-up systems.
+// rawConn is a syscall.RawConn of the fake systems.
 type rawConn struct{ syscall.RawConn }
 
 func (rawConn) Control(f func(fd uintptr)) error { f(7); return nil }
 
-// TestControlOfMadeUpSystems: a missing option never fails a dial or listen,
+// TestControlOfFakeSystems: a missing option never fails a dial or listen,
 // but on Multipath TCP, where package net tries again with plain TCP.
-func TestControlOfMadeUpSystems(t *testing.T) {
+func TestControlOfFakeSystems(t *testing.T) {
 	t.Parallel()
 	o := Options{Idle: 45 * time.Second, Count: 3}
 	p, k := fake(time.Second, 0)
 	k.fails[optCount] = errMissing
 	require.NoError(t, p.control("tcp4", rawConn{}, o))
 
-	p.proto = &row{name: "PROTOCOL", opt: 99}
+	p.protocolOpt = &sockOpt{name: "PROTOCOL", opt: 99}
 	k.values[99] = 6
 	require.NoError(t, p.control("tcp4", rawConn{}, o))
 	k.values[99] = 262

@@ -2,6 +2,8 @@
 
 package keepalive
 
+var errBrokenPipe error
+
 // There is no connection here whose death these would tell.
 
 func dead(error) bool         { return false }

@@ -8,6 +8,9 @@ import (
 	"syscall"
 )
 
+// errBrokenPipe is the error of a Write after the end of the connection.
+var errBrokenPipe error = syscall.EPIPE
+
 // dead reports whether err is how a connection ends when nobody answers.
 func dead(err error) bool {
 	return errors.Is(err, syscall.ETIMEDOUT) || errors.Is(err, syscall.Errno(10060)) // WSAETIMEDOUT

@@ -4,34 +4,32 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 )
 
-// ErrNotTCP is what every function of this package that takes a connection
-// returns, wrapped with the connection's type, when there is no TCP socket
-// under it: a Unix or UDP socket, a pipe, a connection made of something else.
-// It is also [errors.ErrUnsupported]. A *net.TCPConn is taken at its word.
+// ErrNotTCP is returned, wrapped with the type of the connection, if a
+// connection is not a TCP connection. For example, it is a Unix socket, a UDP
+// socket, or a [net.Pipe]. ErrNotTCP matches [errors.ErrUnsupported].
 //
-// It has to be asked for: on Linux SO_KEEPALIVE can be set on sockets of any
-// kind, to no effect.
+// The check is necessary because Linux accepts SO_KEEPALIVE on every kind of
+// socket, without any effect.
 var ErrNotTCP = fmt.Errorf("not a TCP connection (%w)", errors.ErrUnsupported)
 
-// OptionError is trouble with one field of [Options], or with the switch that
-// turns keepalive on and off.
+// OptionError reports a problem with one field of [Options], or with turning
+// keepalive on or off.
 //
-// When the option is missing on this system, the error also is
-// [errors.ErrUnsupported] and, where the kernel was asked, the kernel's own
-// error: errors.Is(err, syscall.ENOPROTOOPT).
+// If the system does not support the option, the error matches
+// [errors.ErrUnsupported]. If the kernel returned an error, for example
+// syscall.ENOPROTOOPT, it matches that error as well.
 type OptionError struct {
-	// Option is the name of the field, "Idle", "Interval", "Count" or
-	// "UserTimeout", or "KeepAlive" for the switch that Disabled is about.
+	// Option is the name of the field: "Idle", "Interval", "Count" or
+	// "UserTimeout". It is "KeepAlive" if turning keepalive on or off failed.
 	Option string
 
-	// Value is what was asked for: a time.Duration, an int for Count, a bool
-	// for KeepAlive. It is nil when the option was read.
+	// Value is the requested value. It is a time.Duration, an int for Count, or a
+	// bool for KeepAlive. It is nil if reading the option failed.
 	Value any
 
-	// Err says what was wrong.
+	// Err is the reason.
 	Err error
 }
 
@@ -46,23 +44,26 @@ func (e *OptionError) text() string {
 
 func (e *OptionError) Unwrap() error { return e.Err }
 
-// missingOptions is one error for several options that the system lacks.
-type missingOptions []error
+// unsupportedOptions is one error for several options that the system does not
+// support. Each element is an *OptionError.
+type unsupportedOptions []error
 
-func (m missingOptions) Error() string {
-	texts := make([]string, len(m))
-	for i, err := range m {
+func (u unsupportedOptions) Error() string {
+	texts := make([]string, len(u))
+	for i, err := range u {
 		texts[i] = err.(*OptionError).text()
 	}
 	return "keepalive: " + strings.Join(texts, "; ")
 }
 
-func (m missingOptions) Unwrap() []error { return m }
+func (u unsupportedOptions) Unwrap() []error { return u }
 
-// value is v as the caller wrote it.
-func (p param) value(v int64) any {
-	if p == count {
-		return int(v)
+func (u unsupportedOptions) err() error {
+	switch len(u) {
+	case 0:
+		return nil
+	case 1:
+		return u[0]
 	}
-	return time.Duration(v)
+	return u
 }

@@ -1,217 +1,184 @@
 package keepalive
 
 import (
-	"errors"
 	"math"
 	"time"
 )
 
-// never is longer than anything that this package promises.
-const never = time.Duration(math.MaxInt64)
+// maxDuration is the longest Duration, and stands for "never".
+const maxDuration = time.Duration(math.MaxInt64)
 
-// SystemDefaults returns what a connection has that nobody has touched: read
-// from a fresh socket, so that on Linux it is the current network namespace's
-// sysctls; on OpenBSD and NetBSD, where a socket does not tell, from the
-// sysctls net.inet.tcp.keepidle and keepintvl; on Windows before 10 version
-// 1709 from the registry or, where it has no entry, Windows's documentation.
+// SystemDefaults returns the options of a connection on which nothing was set. It
+// reads them from a new socket. On Linux these are the sysctls of the network
+// namespace. Where a socket does not have them, it reads
 //
-// A system may have defaults that it takes from nobody: Linux's sysctls may say
-// 24 h, while its limit is 9 h 6 m 7 s. They are reported as they are, and
-// [Enable] leaves a connection alone that has them; for all others who are given
-// them they are out of range.
+//   - the sysctls net.inet.tcp.keepidle and keepintvl on OpenBSD and NetBSD;
+//   - the registry on Windows before 10 version 1709, or Windows's documentation if
+//     there is no entry.
 //
-// The error is [errors.ErrUnsupported] where there are none, or they cannot be
-// read; another one where no socket can be had.
-func SystemDefaults() (Options, error) { return system.defaults() }
+// Defaults can be out of the range that Enable accepts, see [Get].
+//
+// The error matches [errors.ErrUnsupported] if the system has no keepalive or cannot
+// report a value. It is another error if no socket can be created.
+func SystemDefaults() (Options, error) { return host.variant().systemDefaults() }
 
-// DetectionTime returns how long an idle connection with o can be silent, at
-// the longest, before this system reports that its peer is dead. Fields that
-// are zero, or that the system lacks, count as the system's defaults; times
-// count as this system rounds them.
+// DetectionTime returns the time after which this system detects a dead peer on an
+// idle connection with o. It counts from the last segment that the peer sent.
+// Fields that are zero or not supported count as the system's defaults. For example,
+// with Idle 45s, Interval 5s and Count 3 it returns 60s.
 //
-// It is Idle + Interval·Count, but on Linux with a user timeout, which replaces
-// the count (see [Options]), and on illumos, where Interval·Count is eight
-// minutes until both are set.
+// The detection time is Idle + Interval·Count, except
 //
-// The kernel's timers come after that, late by up to an eighth (Linux,
-// kernel/time/timer.c; up to 7 % were seen). And since a probe is late, the user
-// timeout may be over at one before which it lies by a hair: then the peer is
-// reported one interval earlier. Where Interval is more than Idle, Linux takes up
-// to the difference longer, for it looks again an Interval after a probe that was
-// answered.
+//   - on Linux with a user timeout. It replaces Count: the connection is dropped at the
+//     first probe that is due after UserTimeout. For example, Idle 2s, Interval 1s and
+//     UserTimeout 4.5s result in 5s with any Count;
+//   - on gVisor with a user timeout. The shorter of both times counts;
+//   - on illumos, where Interval·Count is 8 minutes until both are set.
 //
-// It is the longest Duration when o.Disabled, and zero when the system's
-// defaults are needed and cannot be known, or a value is out of range and not a
-// default.
-func (o Options) DetectionTime() time.Duration { return system.detectionTime(o) }
+// The kernel can be later than that:
+//
+//   - Timers can be late by up to 1/8 on Linux (kernel/time/timer.c). Up to 7 % were
+//     measured.
+//   - If Interval is larger than Idle, Linux, NetBSD and FreeBSD can take up to
+//     Interval − Idle longer. After an answered probe they look again an Interval later.
+//
+// On Linux it can also be earlier by one Interval, if UserTimeout ends between the time
+// at which a probe is due and the time at which it is sent.
+//
+// DetectionTime does not check ranges. It returns the longest Duration if o.Disabled is
+// set, and 0 if a field is negative or the system has no keepalive. If no socket can be
+// created to read the defaults, because all descriptors are in use, it uses the
+// documented ones, for example 2h, 75s and 9 on Linux.
+func (o Options) DetectionTime() time.Duration { return host.variant().detectionTime(o) }
 
 func (p *platform) detectionTime(o Options) time.Duration {
-	o, span, ok := p.inForce(o)
-	switch {
-	case !ok:
-		return 0
-	case o.Disabled, o.Idle > never-span:
-		return never
-	case span == 0:
-		return 0
-	}
-	return o.Idle + span
-}
-
-// inForce is o as this system rounds it, with its defaults for what is zero or
-// missing, and the time from the first probe to the end. It is not ok when that
-// cannot be known; for Disabled it is not asked.
-func (p *platform) inForce(o Options) (_ Options, span time.Duration, ok bool) {
-	if p.check(o) != nil {
-		// It may be the system's own, which is in force though it cannot be set.
-		if d, err := p.defaults(); err == nil {
-			for i := range userTimeout {
-				if o.get(i) == d.get(i) {
-					o.set(i, 0)
-				}
-			}
-		}
-		if p.check(o) != nil {
-			return o, 0, false
-		}
-	}
 	if o.Disabled {
-		return o, 0, true
+		return maxDuration
 	}
-	rows := p.current()
-	var defaults *Options
-	for i := range userTimeout {
-		if r := rows[i]; o.get(i) != 0 && r != nil {
-			o.set(i, r.encode(o.get(i))*int64(r.unit))
-			continue
-		}
-		if defaults == nil {
-			d, err := p.defaults()
-			if err != nil {
-				return o, 0, false
-			}
-			defaults = &d
-		}
-		o.set(i, defaults.get(i))
+	o, giveUp, ok := p.effective(o)
+	if !ok || giveUp == 0 {
+		return 0
 	}
-	span = mul(o.Interval, int64(o.Count))
-	if span == 0 {
-		span = p.abort
-	}
-	if u := o.UserTimeout; p.userTimeoutRules && u != 0 && u != NoUserTimeout && o.Interval > 0 {
-		r := p.rows[userTimeout]
-		u = time.Duration(r.encode(int64(u)) * int64(r.unit))
-		probes := (u - o.Idle + o.Interval - 1) / o.Interval
-		span = mul(o.Interval, int64(max(1, probes)))
-	}
-	return o, span, true
+	return addSat(o.Idle, giveUp)
 }
 
-// mul is d·n, or never.
-func mul(d time.Duration, n int64) time.Duration {
-	if n != 0 && d > never/time.Duration(n) {
-		return never
+// effective returns o, rounded, with the defaults for fields that are zero or not
+// supported. giveUp is the time from the first probe to the dropped connection. ok is
+// false if a field is negative or the system has no keepalive.
+func (p *platform) effective(o Options) (_ Options, giveUp time.Duration, ok bool) {
+	if p.opts[keepAlive] == nil {
+		return o, 0, false
+	}
+	for f := range numFields {
+		v, opt := o.field(f), p.opts[f]
+		switch {
+		case v < 0:
+			return o, 0, false
+		case opt == nil:
+			o.setField(f, 0)
+		case v > 0 && !f.unlimited(v):
+			o.setField(f, mulSat(opt.unit, opt.roundUp(v)).Nanoseconds())
+		}
+	}
+	if o.Idle == 0 || o.Interval == 0 || o.Count == 0 {
+		defaults, _ := p.systemDefaults()
+		o = o.or(defaults).or(p.defaults)
+	}
+	giveUp = mulSat(o.Interval, int64(o.Count))
+	if giveUp == 0 {
+		giveUp = p.defaultAbort
+	}
+	if u := o.UserTimeout; u != 0 && u != NoUserTimeout && o.Interval > 0 && p.userTimeoutRule != ignoresUserTimeout {
+		probes := max(1, (u-o.Idle+o.Interval-1)/o.Interval)
+		limit := mulSat(o.Interval, int64(probes))
+		if p.userTimeoutRule == userTimeoutReplacesCount || limit < giveUp {
+			giveUp = limit
+		}
+	}
+	return o, giveUp, true
+}
+
+// mulSat returns d·n, or maxDuration if that is longer.
+func mulSat(d time.Duration, n int64) time.Duration {
+	if n != 0 && d > maxDuration/time.Duration(n) {
+		return maxDuration
 	}
 	return d * time.Duration(n)
 }
 
-// current is p's rows as they are on this release of the system.
-func (p *platform) current() [numParams]*row {
-	rows := p.rows
-	if p.times == nil {
-		return rows
+// addSat returns d+e, or maxDuration if that is longer.
+func addSat(d, e time.Duration) time.Duration {
+	if d > maxDuration-e {
+		return maxDuration
 	}
-	fresh(func(fd uintptr) {
-		if _, err := p.kernel.get(fd, rows[idle].level, rows[idle].opt); err != nil && p.kernel.missing(err) {
-			rows[idle], rows[interval], rows[count] = p.times.row(), p.times.row(), nil
-		}
-	})
-	return rows
+	return d + e
 }
 
-// row is what the control code takes for either time.
-func (*times) row() *row {
-	return &row{unit: time.Millisecond, min: 1, max: math.MaxUint32 / 1000 * 1000}
-}
-
-// DetectWithin returns settings with which this system notices a dead peer
-// within d of its last sign of life, or of the first write that it does not
-// acknowledge, if that is later. From d·8/9, because timers may be late by an
-// eighth, they make three probes a sixth apart, rounded down, and a user timeout
-// in step with them: a single lost probe kills nothing.
+// DetectWithin returns options with which this system detects a dead peer within d. The
+// time counts from the last segment that the peer sent, or from the first data that it
+// does not acknowledge, if that is later. For example, DetectWithin(30*time.Second)
+// returns idle=14s,interval=4s,count=3,user-timeout=25.5s on Linux.
 //
-// Where the unit is the second, as on Linux, the shortest d is 2 s, with a single
-// probe, and below 4 s there is no room for late timers. On Solaris the shortest
-// is 20 s. For a shorter d the shortest settings are returned:
-// [Options.DetectionTime] tells what they keep. For d ≤ 0 [Options.Validate]
-// finds them out of range. On systems that lack options, the settings do what
-// can be done there, and DetectionTime tells how much that is; without a user
-// timeout nothing bounds data in flight.
+// The options send three probes, so that one lost probe does not drop the connection.
+// They leave 1/9 of d for late timers. Consider that
 //
-// Set them when the connection is made: Linux probes at once one that has been
-// silent for longer than Idle, and lets the old silence count for the user
-// timeout, so that a single lost probe kills.
+//   - a user timeout drops a peer that answers, but keeps its receive window closed for d;
+//   - a user timeout also limits connect on Linux, if it is set before, as by [Dialer]. For
+//     example, with DetectWithin(6*time.Second) a dial fails after 4.5s without an answer;
+//   - Linux takes 2·(RTT + 0.2s) longer with data in flight (measured, Linux 6.18). Choose
+//     d well above that;
+//   - on macOS, the BSDs and illumos, keepalive goes on while data is in flight, so that the
+//     options bound that as well. Windows and AIX without a user timeout do not.
 //
-// The user timeout has its price: a peer that lives, but reads nothing for so
-// long that its receive window stays closed for d, is dropped. And Linux counts
-// it from the first retransmission: with data in flight two retransmission
-// timeouts are added, 2·(RTT + 0.2 s) (measured, Linux 6.18), so with long round
-// trips d should be well above that.
-func DetectWithin(d time.Duration) Options { return system.detectWithin(d) }
+// Set the options when the connection is established, see [Enable].
+//
+// A d that is too short for the system results in the shortest options. The shortest d is
+// 2s where the unit is the second, with a single probe, and 20s on Solaris. Below 4s
+// there is no time for late timers. [Options.DetectionTime] returns what the options
+// achieve. For d ≤ 0 the options do not pass [Options.Validate].
+func DetectWithin(d time.Duration) Options { return host.variant().detectWithin(d) }
 
 func (p *platform) detectWithin(d time.Duration) Options {
 	if d <= 0 {
 		return Options{Idle: -1}
 	}
-	rows := p.current()
-	// The time that there is; but two probes come before late timers.
-	whole := max(d-d/9, min(d, rows[idle].floor(0)+2*rows[interval].floor(0)))
-	probes, apart := int64(3), whole/6
-	if rows[count] == nil && rows[idle] != nil { // Windows's is fixed
-		probes, apart = 10, whole/20
+	opts := p.opts
+	// Late timers get 1/9, but two probes have priority.
+	budget := max(d-d/9, min(d, opts[idle].roundDown(0)+2*opts[interval].roundDown(0)))
+	probes, step := int64(3), budget/6
+	if opts[count] == nil && opts[idle] != nil { // fixed, on Windows before 10 version 1709
+		probes, step = int64(p.defaults.Count), budget/20
 	}
-	o := Options{Interval: rows[interval].floor(apart)}
-	if rows[count] != nil {
-		probes = min(probes, max(1, int64((whole-rows[idle].floor(0))/o.Interval)))
+	o := Options{Interval: opts[interval].roundDown(step)}
+	if opts[count] != nil {
+		probes = min(probes, max(1, int64((budget-opts[idle].roundDown(0))/o.Interval)))
 		o.Count = int(probes)
 	}
-	o.Idle = rows[idle].floor(whole - time.Duration(probes)*o.Interval)
-	if r := rows[userTimeout]; r != nil {
-		// A little less than the whole, for what is added; but more than when
-		// the last probe is sent, so that it has no say when the timers are not
-		// very late, and even then it takes two lost probes.
-		whole = o.Idle + time.Duration(probes)*o.Interval
-		o.UserTimeout = min(whole-min(time.Second/2, o.Interval/2), time.Duration(r.max)*r.unit)
+	o.Idle = opts[idle].roundDown(budget - time.Duration(probes)*o.Interval)
+	if user := opts[userTimeout]; user != nil {
+		// Less than the detection time, because retransmissions add to it. But more than the
+		// time of the last probe, so that it takes two lost probes even if timers are late.
+		total := o.Idle + time.Duration(probes)*o.Interval
+		o.UserTimeout = min(total-min(time.Second/2, o.Interval/2), time.Duration(user.max)*user.unit)
 	}
 	return o
 }
 
-// floor is d rounded down to what the system takes, or to seconds where it has
-// no option.
-func (r *row) floor(d time.Duration) time.Duration {
-	if r == nil {
-		r = &row{unit: time.Second, min: 1, max: math.MaxInt32}
-	}
-	return time.Duration(min(max(int64(d/r.unit), r.min), r.max)) * r.unit
-}
-
-// KeepOpen returns settings with which a NAT, firewall or load balancer that
-// forgets connections after idleTimeout never forgets the connection, even when
-// a probe is lost, at little traffic: eight ninths of idleTimeout, since timers
-// may be late by an eighth, are nine tenths for the first probe and a tenth for
-// a second one, if the first is not answered. A third unanswered one ends the
-// connection.
+// KeepOpen returns options that keep a connection open through a NAT, firewall or load
+// balancer that drops idle connections after idleTimeout. For example,
+// KeepOpen(350*time.Second) returns idle=4m40s,interval=31s,count=3 on Linux.
 //
-// UserTimeout is left alone. If there is one, it must be longer than
-// Idle + Interval, or on Linux a lost probe may kill.
+// The first probe is sent well before idleTimeout. If it is lost, there is time for a
+// second one. Three unanswered probes drop the connection. UserTimeout is not set. If you
+// set it, choose more than Idle+Interval, because otherwise a single lost probe can drop
+// the connection on Linux.
 //
-// Where the unit is the second, the shortest idleTimeout that can be kept open
-// is 3 s; for a shorter one the shortest settings are returned, and for
-// idleTimeout ≤ 0 settings that [Options.Validate] finds out of range.
+// The shortest idleTimeout is 3s where the unit is the second. A shorter one results in
+// the shortest options. For idleTimeout ≤ 0 the options do not pass [Options.Validate].
 //
-// Some timeouts, as they are unless changed, and what it costs to keep a million
-// idle connections open, both directions together, with probes and answers of
-// 66 bytes on Ethernet (measured: IPv4, with timestamps):
+// These are the timeouts of some middleboxes, and the traffic for a million idle
+// connections. It counts both directions, and probes and answers of 66 bytes on Ethernet
+// (measured: IPv4, with timestamps).
 //
 //	middlebox                                idle     packets/s  kB/s
 //	Azure Load Balancer, 4 min [1]           192 s        10417   688
@@ -226,46 +193,18 @@ func (r *row) floor(d time.Duration) time.Duration {
 //	[3] cloud.google.com/compute/docs/troubleshooting/general-tips
 //	[4] Linux net/netfilter/ipvs/ip_vs_proto_tcp.c
 //	[5] Linux Documentation/networking/nf_conntrack-sysctl.rst
-func KeepOpen(idleTimeout time.Duration) Options { return system.keepOpen(idleTimeout) }
+func KeepOpen(idleTimeout time.Duration) Options { return host.variant().keepOpen(idleTimeout) }
 
 func (p *platform) keepOpen(idleTimeout time.Duration) Options {
 	if idleTimeout <= 0 {
 		return Options{Idle: -1}
 	}
-	rows := p.current()
-	whole := idleTimeout - idleTimeout/9 // cannot overflow
-	o := Options{Interval: rows[interval].floor(whole / 10)}
-	o.Idle = rows[idle].floor(whole - o.Interval)
-	if rows[count] != nil {
+	// Of 8/9 of the time, because timers can be late by 1/8, the second probe gets 1/10.
+	budget := idleTimeout - idleTimeout/9
+	o := Options{Interval: p.opts[interval].roundDown(budget / 10)}
+	o.Idle = p.opts[idle].roundDown(budget - o.Interval)
+	if p.opts[count] != nil {
 		o.Count = 3
-	}
-	return o
-}
-
-// complete reports whether o says all, as what Get gave does.
-func (o *Options) complete() bool {
-	return o.Idle > 0 && o.Interval > 0 && o.Count > 0 && (o.UserTimeout > 0 || system.rows[userTimeout] == nil)
-}
-
-// restorable is o without what Get may have reported of a system that has
-// defaults it takes from nobody: where the connection still has such a value,
-// it is left alone, and where it has another by now, it gets the nearest that
-// can be set. Other values stay as they are.
-func (p *platform) restorable(o, now Options) Options {
-	defaults, err := p.defaults()
-	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return o
-	}
-	for i := range userTimeout {
-		v, r := o.get(i), p.rows[i]
-		if r == nil || v <= 0 || v != defaults.get(i) || r.encode(v) <= r.max {
-			continue
-		}
-		if v == now.get(i) {
-			o.set(i, 0)
-		} else {
-			o.set(i, r.max*int64(r.unit))
-		}
 	}
 	return o
 }

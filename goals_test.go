@@ -18,8 +18,8 @@ import (
 // the peers die on Linux.
 func onLinux(t *testing.T) {
 	t.Helper()
-	if !system.userTimeoutRules {
-		t.Skipf("not supported here: %s has rules of its own", system.name)
+	if !(host.variant().userTimeoutRule == userTimeoutReplacesCount) {
+		t.Skipf("not supported here: %s has rules of its own", host.name)
 	}
 }
 
@@ -94,10 +94,10 @@ func TestSystemDefaults(t *testing.T) {
 	}
 }
 
-// fakeDefaults makes up a system whose fresh sockets read 2 h, 75 s and 9.
+// fakeDefaults returns a system whose new sockets have 2 h, 75 s and 9.
 func fakeDefaults(unit time.Duration) (*platform, *fakeKernel) {
 	p, k := fake(unit, time.Millisecond)
-	p.rows[interval].max, p.rows[count].max = math.MaxInt32, math.MaxInt32
+	p.opts[interval].max, p.opts[count].max = math.MaxInt32, math.MaxInt32
 	k.values[optIdle] = int32(2 * time.Hour / unit)
 	k.values[optInterval] = int32(75 * time.Second / unit)
 	k.values[optCount] = 9
@@ -105,23 +105,27 @@ func fakeDefaults(unit time.Duration) (*platform, *fakeKernel) {
 	return p, k
 }
 
-func TestDetectionTimeOfMadeUpSystems(t *testing.T) {
+func TestDetectionTimeOfFakeSystems(t *testing.T) {
 	t.Parallel()
 	const s = time.Second
 	linux, _ := fakeDefaults(s)
-	linux.userTimeoutRules = true
+	linux.userTimeoutRule = userTimeoutReplacesCount
 	coarse, _ := fakeDefaults(s)
-	coarse.userTimeoutRules, coarse.rows[userTimeout].unit = true, s
+	coarse.userTimeoutRule, coarse.opts[userTimeout].unit = userTimeoutReplacesCount, s
 	plain, _ := fakeDefaults(s)
 	illumos, k := fakeDefaults(s)
-	illumos.abort = 8 * time.Minute
+	illumos.defaultAbort = 8 * time.Minute
 	k.values[optInterval], k.values[optCount] = 0, 0
 	openbsd, _ := fake(0, 0)
-	openbsd.elsewhere = func(*platform) (Options, error) { return Options{Idle: 100 * s, Interval: 10 * s, Count: 8}, nil }
+	openbsd.readDefaults = func(*platform) (Options, error) { return Options{Idle: 100 * s, Interval: 10 * s, Count: 8}, nil }
 	silent, _ := fake(0, 0)
+	documented, _ := fake(0, 0)
+	documented.defaults = Options{Idle: s, Interval: 20 * s, Count: 3}
+	gvisor, _ := fakeDefaults(s)
+	gvisor.userTimeoutRule = userTimeoutLimitsCount
 	legacy, _ := fakeWindows(true)
-	legacy.elsewhere = func(*platform) (Options, error) { return Options{Idle: 7200 * s, Interval: s, Count: 10}, nil }
-	nothing := &platform{name: "madeup"}
+	legacy = legacy.variantOf(7)
+	nothing := &platform{name: "fakeos"}
 	for _, c := range []struct {
 		p    *platform
 		o    Options
@@ -141,15 +145,18 @@ func TestDetectionTimeOfMadeUpSystems(t *testing.T) {
 		{coarse, Options{Idle: 2 * s, Interval: 5 * s, Count: 3, UserTimeout: 7500 * time.Millisecond}, 12 * s},
 		{coarse, Options{Idle: 2 * s, Interval: 4500 * time.Millisecond, Count: 3, UserTimeout: 6900 * time.Millisecond}, 7 * s},
 		{linux, Options{Idle: 2 * s, Interval: s, Count: 3, UserTimeout: NoUserTimeout}, 5 * s},
-		{linux, Options{Disabled: true}, never},
+		{linux, Options{Disabled: true}, maxDuration},
 		{linux, Options{Idle: -1}, 0},
-		{linux, Options{Idle: time.Duration(math.MaxInt32) * s, Interval: time.Duration(math.MaxInt32) * s, Count: math.MaxInt32}, never},
+		{linux, Options{Idle: time.Duration(math.MaxInt32) * s, Interval: time.Duration(math.MaxInt32) * s, Count: math.MaxInt32}, maxDuration},
 		{plain, Options{Idle: 2 * s, Interval: s, Count: 3, UserTimeout: s}, 5 * s},
 		{illumos, Options{}, 2*time.Hour + 8*time.Minute},
 		{illumos, Options{Idle: 60 * s, Interval: 5 * s}, 9 * time.Minute},
 		{illumos, Options{Idle: 60 * s, Interval: 5 * s, Count: 3}, 75 * s},
 		{openbsd, Options{Idle: s, Interval: s, Count: 1}, 180 * s},
 		{silent, Options{Idle: s, Interval: s, Count: 1}, 0},
+		{documented, Options{Idle: s}, 61 * s},
+		{gvisor, Options{Idle: 2 * s, Interval: s, Count: 3, UserTimeout: s}, 3 * s},
+		{gvisor, Options{Idle: s, Interval: s, Count: 3, UserTimeout: 7 * s}, 4 * s},
 		{legacy, Options{Idle: 1500 * time.Millisecond, Interval: 100 * time.Millisecond, Count: 3}, 2500 * time.Millisecond},
 		{legacy, Options{Idle: 60 * s}, 70 * s},
 		{nothing, Options{}, 0},
@@ -158,22 +165,22 @@ func TestDetectionTimeOfMadeUpSystems(t *testing.T) {
 	}
 }
 
-// TestGoalsOfMadeUpSystems: whatever d is, the settings are taken, and keep it
+// TestGoalsOfFakeSystems: whatever d is, the settings are taken, and keep it
 // where it is not too short.
-func TestGoalsOfMadeUpSystems(t *testing.T) {
+func TestGoalsOfFakeSystems(t *testing.T) {
 	t.Parallel()
 	const s = time.Second
 	linux, _ := fakeDefaults(s)
-	linux.userTimeoutRules = true
+	linux.userTimeoutRule = userTimeoutReplacesCount
 	netbsd, _ := fakeDefaults(s / 2)
 	illumos, _ := fakeDefaults(s)
-	illumos.rows[interval].max = 60
+	illumos.opts[interval].max = 60
 	solaris, _ := fakeDefaults(s)
-	solaris.rows[idle].min, solaris.rows[interval].min = 10, 10
+	solaris.opts[idle].min, solaris.opts[interval].min = 10, 10
 	noTimeout, _ := fakeDefaults(s)
-	noTimeout.rows[userTimeout] = nil
+	noTimeout.opts[userTimeout] = nil
 	legacy, _ := fakeWindows(true)
-	legacy.elsewhere = func(*platform) (Options, error) { return Options{Idle: 7200 * s, Interval: s, Count: 10}, nil }
+	legacy = legacy.variantOf(7)
 	for name, c := range map[string]struct {
 		p             *platform
 		least         time.Duration // DetectWithin
@@ -182,7 +189,7 @@ func TestGoalsOfMadeUpSystems(t *testing.T) {
 		"linux": {linux, 2 * s, 3 * s}, "netbsd": {netbsd, s, 1500 * time.Millisecond}, "illumos": {illumos, 2 * s, 3 * s}, "solaris": {solaris, 20 * s, 25 * s},
 		"no user timeout": {noTimeout, 2 * s, 3 * s}, "legacy": {legacy, 20 * time.Millisecond, 100 * time.Millisecond},
 	} {
-		for _, d := range []time.Duration{1, s / 3, s, 2 * s, 3 * s, 5 * s, 19 * s, 20 * s, 31 * s, time.Minute + 1, time.Hour, 1e4 * time.Hour, never} {
+		for _, d := range []time.Duration{1, s / 3, s, 2 * s, 3 * s, 5 * s, 19 * s, 20 * s, 31 * s, time.Minute + 1, time.Hour, 1e4 * time.Hour, maxDuration} {
 			o := c.p.detectWithin(d)
 			require.NoError(t, c.p.check(o), "%s: %v", name, d)
 			assert.NotZero(t, o.Idle)
@@ -196,7 +203,7 @@ func TestGoalsOfMadeUpSystems(t *testing.T) {
 			if d >= c.least*2 && o.Count != 0 {
 				assert.Greater(t, o.Count, 1, "%s: %v: %s", name, d, o)
 				assert.LessOrEqual(t, c.p.detectionTime(o), d-d/9, "%s: %v: %s", name, d, o)
-				if c.p.userTimeoutRules && d <= time.Hour { // never at a single lost probe, however late
+				if c.p.userTimeoutRule == userTimeoutReplacesCount && d <= time.Hour { // never after a single lost probe, however late
 					assert.Greater(t, o.UserTimeout, (o.Idle+o.Interval)/8*9, "%s: %v: %s", name, d, o)
 				}
 			}
@@ -204,7 +211,7 @@ func TestGoalsOfMadeUpSystems(t *testing.T) {
 				assert.Greater(t, o.UserTimeout, c.p.detectionTime(o)-o.Interval, "in step: %s: %v: %s", name, d, o)
 				assert.LessOrEqual(t, o.UserTimeout, c.p.detectionTime(o))
 			}
-			assert.Equal(t, c.p.rows[userTimeout] == nil, o.UserTimeout == 0)
+			assert.Equal(t, c.p.opts[userTimeout] == nil, o.UserTimeout == 0)
 
 			o = c.p.keepOpen(d)
 			require.NoError(t, c.p.check(o), "%s: %v", name, d)
@@ -225,6 +232,6 @@ func TestGoalsOfMadeUpSystems(t *testing.T) {
 
 	openbsd, _ := fake(0, 0)
 	assert.NotPanics(t, func() { openbsd.detectWithin(s); openbsd.keepOpen(s) })
-	nothing := &platform{name: "madeup"}
+	nothing := &platform{name: "fakeos"}
 	assert.NotPanics(t, func() { nothing.detectWithin(s); nothing.keepOpen(s) })
 }

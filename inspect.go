@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"time"
 )
 
-// Info is what the kernel knows of a connection at this moment. A field is
-// negative where the system does not tell it:
+// Info is the state of a connection as its kernel reports it. A field is negative if the
+// system does not report it:
 //
 //	             Silence  Probes  Unacked   Retransmits  Resent  RTT
 //	Linux        yes      yes     segments  yes          yes     yes
@@ -17,240 +18,224 @@ import (
 //	macOS, iOS   –        –       bytes     –            yes     yes
 //	Windows      –        –       bytes     –            –       yes
 type Info struct {
-	// Silence is how long ago anything has arrived from the peer: data, an
-	// acknowledgment, or the answer to a probe. Linux tells milliseconds, in steps
-	// of its clock (1 to 10), and does not count the peer's own probes. On FreeBSD
-	// it starts anew at 71 minutes and 35 seconds.
+	// Silence is the time since the last segment from the peer: data, an acknowledgment,
+	// or the answer to a probe. Linux reports milliseconds in steps of 1 to 10, and does
+	// not count probes from the peer. FreeBSD starts at zero again after 71m35s.
 	Silence time.Duration
 
-	// Probes is how many keepalive probes, or probes of a closed window, are
-	// unanswered. On Linux an acknowledgment sets it back, and data without one
-	// may not: then it still counts those before (measured, Linux 6.18).
+	// Probes is the number of unanswered probes: of keepalive, or of a closed window. On
+	// Linux the next acknowledgment resets it. After data without an acknowledgment it
+	// still includes earlier probes (measured, Linux 6.18).
 	Probes int
 
-	// Unacked is how much was sent that the peer has not acknowledged: segments
-	// on Linux, elsewhere bytes; on macOS with what is still to be sent.
+	// Unacked is how much sent data the peer has not acknowledged: segments on Linux, bytes
+	// elsewhere. On macOS it includes data that was not sent yet.
 	Unacked int
 
-	// Retransmits is how often in a row the oldest of that was sent again.
+	// Retransmits is the number of times in a row that the oldest unacknowledged data was
+	// sent again.
 	Retransmits int
 
-	// Resent is how many segments were sent again since the connection began.
+	// Resent is the number of segments that were sent again since the connection began.
 	Resent int
 
-	// RTT is the smoothed round-trip time; zero before it was ever measured.
+	// RTT is the smoothed round-trip time. It is zero before the first measurement.
 	RTT time.Duration
 
-	rto     time.Duration // retransmission timeout, before it was backed off; negative when that is not known
-	sent    time.Duration // since data was sent, again or for the first time
-	waiting bool          // data waits for the peer's window to open
+	rto        time.Duration // retransmission timeout without backoff; negative if unknown
+	sinceSend  time.Duration // since data was sent, also again
+	quiet      time.Duration // without data in either direction when the last acknowledgment arrived
+	zeroWindow bool          // data waits for the peer's window to open
 }
 
-// unknown is an Info that tells nothing.
-var unknown = Info{Silence: -1, Probes: -1, Unacked: -1, Retransmits: -1, Resent: -1, RTT: -1, rto: -1, sent: -1}
+// noInfo is an Info without any value.
+var noInfo = Info{Silence: -1, Probes: -1, Unacked: -1, Retransmits: -1, Resent: -1, RTT: -1, rto: -1, sinceSend: -1}
 
-// Inspect returns what the kernel knows of conn at this moment. It leaves a
-// pending error of the connection where it is. For a *net.TCPConn it makes one
-// system call and allocates nothing (but on macOS). It takes the same
-// connections as [Enable].
+// String returns the fields that the system reports, for example
+// "silence=1.2s probes=1 unacked=0 retransmits=0 resent=0 rtt=31µs".
+func (i Info) String() string {
+	var b []byte
+	add := func(name, value string, known bool) {
+		if !known {
+			return
+		}
+		if len(b) > 0 {
+			b = append(b, ' ')
+		}
+		b = append(append(append(b, name...), '='), value...)
+	}
+	add("silence", i.Silence.String(), i.Silence >= 0)
+	add("probes", strconv.Itoa(i.Probes), i.Probes >= 0)
+	add("unacked", strconv.Itoa(i.Unacked), i.Unacked >= 0)
+	add("retransmits", strconv.Itoa(i.Retransmits), i.Retransmits >= 0)
+	add("resent", strconv.Itoa(i.Resent), i.Resent >= 0)
+	add("rtt", i.RTT.String(), i.RTT >= 0)
+	return string(b)
+}
+
+// infoCall reads the state of a connection.
+type infoCall struct {
+	name, call string
+	read       func(fd uintptr) (i Info, open bool, err error) // open: the connection has not ended
+}
+
+// Inspect returns the state of conn as its kernel reports it. It accepts the same
+// connections as [Enable]. It does not consume a pending error, and makes one system call.
 //
-// It reads TCP_INFO on Linux and FreeBSD, TCP_CONNECTION_INFO on macOS, and
-// SIO_TCP_INFO on Windows, from 10 version 1703 on. On all others, and under
-// emulators that do not pass it on, the error is [errors.ErrUnsupported]. The
-// other errors are those of [Get]. Of a Multipath TCP connection Linux tells
-// about the first path.
+// It reads TCP_INFO on Linux and FreeBSD, TCP_CONNECTION_INFO on macOS, and SIO_TCP_INFO on
+// Windows 10 version 1703 or later. On other systems, and under emulators such as gVisor,
+// the error matches [errors.ErrUnsupported]. Other errors are those of [Get]. For a
+// Multipath TCP connection on Linux it returns the state of the first path.
 func Inspect(conn net.Conn) (Info, error) {
-	// Written out for the same reason as in Enable.
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok || tcp == nil || system.on == nil {
-		return inspectAny(conn)
-	}
-	c, err := tcp.SyscallConn()
+	i, err := withSocket(conn, struct{}{}, func(fd uintptr, _ struct{}) (Info, error) { return host.inspect(fd) })
 	if err != nil {
-		return unknown, fmt.Errorf("keepalive: %T has no socket: %w", conn, err)
+		return noInfo, err
 	}
-	var info Info
-	var read error
-	if err := c.Control(func(fd uintptr) { info, read = system.inspect(fd) }); err != nil {
-		return unknown, fmt.Errorf("keepalive: %w", err)
-	}
-	return info, read
-}
-
-// inspectAny is Inspect for what is not plainly a TCP connection.
-func inspectAny(conn net.Conn) (Info, error) {
-	info := unknown
-	var read error
-	if err := control(conn, func(fd uintptr) { info, read = system.inspect(fd) }); err != nil {
-		return unknown, err
-	}
-	return info, read
+	return i, nil
 }
 
 func (p *platform) inspect(fd uintptr) (Info, error) {
 	if p.info == nil {
-		return unknown, fmt.Errorf("keepalive: %w: %s tells nothing of a connection", errors.ErrUnsupported, p.name)
+		return noInfo, fmt.Errorf("keepalive: Inspect is not supported on %s: %w", p.name, errors.ErrUnsupported)
 	}
 	info, open, err := p.info.read(fd)
 	if err == nil && open {
 		return info, nil
 	}
-	// That it is over comes first: FreeBSD says ECONNRESET then, whatever it was.
-	if over := p.over(fd); over != nil {
-		return unknown, over
+	// First, because FreeBSD returns ECONNRESET for every connection that has ended.
+	if closed := p.checkConnected(fd); closed != nil {
+		return noInfo, closed
 	}
 	switch {
 	case err == nil:
-		return unknown, fmt.Errorf("keepalive: %w: %s tells of the first path of Multipath TCP alone, and that is gone", errors.ErrUnsupported, p.info.name)
-	case p.kernel.missing(err):
-		return unknown, fmt.Errorf("keepalive: %w: %s: %w", errors.ErrUnsupported, p.info.name, os.NewSyscallError(p.info.call, err))
+		return noInfo, fmt.Errorf("keepalive: %s has only the first path of a Multipath TCP connection, which is closed: %w", p.info.name, errors.ErrUnsupported)
+	case p.sys().isUnsupported(err):
+		return noInfo, fmt.Errorf("keepalive: %w: %s: %w", errors.ErrUnsupported, p.info.name, os.NewSyscallError(p.info.call, err))
 	}
-	return unknown, fmt.Errorf("keepalive: %s: %w", p.info.name, os.NewSyscallError(p.info.call, err))
+	return noInfo, fmt.Errorf("keepalive: %s: %w", p.info.name, os.NewSyscallError(p.info.call, err))
 }
 
-// minRTO is the least that a system waits, unless told otherwise, before it
-// sends again (Linux TCP_RTO_MIN).
+// minRTO is the shortest retransmission timeout that systems use unless told otherwise
+// (Linux TCP_RTO_MIN).
 const minRTO = 200 * time.Millisecond
 
-// Suspect reports whether the peer has left something unanswered for longer
-// than it takes to answer: a keepalive probe, or data that was sent again. o is
-// what is in force on the connection, as [Get] tells; fields that are zero count
-// as the system's defaults, and looking them up takes a socket.
+// Suspect reports whether the peer is probably dead, because it has not answered a probe, or
+// data that was sent again, for longer than an answer takes. o are the options that are in
+// effect on the connection, as [Get] returns them. Zero fields count as the system's
+// defaults; to read them, Suspect creates a socket.
 //
-// A suspect may yet come back. A peer that is alive becomes one only when packets
-// are lost or much delayed. One that is dead becomes one before the kernel gives
-// it up, unless Count is 1, or a user timeout leaves room for a single probe, and
-// the options were set when the connection had been silent for long.
+// For example, with Idle 45s, Interval 5s and Count 3 a dead peer is suspect about 6s
+// after the first probe, and the kernel drops the connection 9s later.
 //
-// It is false where Info does not tell: Silence is needed, or Retransmits.
-func (i Info) Suspect(o Options) bool { return system.suspect(i, o) }
+// Suspect can be wrong. Packet loss and long delays make a live peer suspect. A dead peer
+// becomes suspect before the kernel drops the connection, except if the options allow only
+// one probe.
+//
+// Suspect returns false if the system reports neither Silence nor Retransmits.
+func (i Info) Suspect(o Options) bool { return host.variant().suspect(i, o) }
 
 func (p *platform) suspect(i Info, o Options) bool {
-	patience := max(i.rto, minRTO)
+	wait := max(i.rto, minRTO)
 	if i.Unacked > 0 && i.Retransmits >= 0 {
-		if i.Silence >= 0 && i.Silence < i.sent {
-			return false // an answer has come, if not to all
+		if i.Silence >= 0 && i.Silence < i.sinceSend {
+			return false // the peer has answered since, but not to all
 		}
-		if u := o.UserTimeout; u > 0 { // or the kernel might be first
-			patience = min(patience, u/2)
+		if o.UserTimeout > 0 { // before the kernel drops the connection
+			wait = min(wait, o.UserTimeout/2)
 		}
-		return i.Retransmits > 1 || i.Retransmits == 1 && i.sent > patience
+		return i.Retransmits > 1 || i.Retransmits == 1 && i.sinceSend > wait
 	}
-	if i.Silence <= patience || i.Probes == 0 {
+	if i.Silence <= wait || i.Probes == 0 {
 		return false
 	}
-	if i.waiting { // for a window: the probes are told to, and are answered at once
+	if i.zeroWindow {
 		return i.Probes > 1
 	}
-	o, span, ok := p.inForce(o)
-	first := p.firstProbe(o)
-	if !ok || o.Disabled || o.Interval <= 0 || i.Silence < first+patience {
+	o, giveUp, ok := p.effective(o)
+	if !ok || o.Disabled || o.Interval <= 0 {
 		return false
 	}
+	first := i.firstProbe(o)
 	since := i.Silence - first
-	// Probes that fell due. What counts more is left over from before the silence.
-	probes := int64(since/o.Interval) + 1
-	if i.Probes > 0 {
-		probes = min(probes, int64(i.Probes))
+	if i.Probes > 1 && since >= o.Interval {
+		return o.Interval > wait || since > o.Interval+wait
 	}
-	if probes > 1 {
-		return o.Interval > patience || since > o.Interval+patience
-	}
-	// The one probe may have been sent late; and if it should have been followed by
-	// others, nobody knows when it was sent.
-	late := first/8 + patience
+	// The only probe can have been sent late.
+	late := first/8 + wait
 	if i.Probes > 0 && since > o.Interval+late {
-		return false
+		return false // o was set after a long silence, so the probe may be recent
 	}
-	if span <= o.Interval { // it is the only one
-		late = min(late, span/2)
-	}
-	return since > late
+	return since > min(late, max(wait, giveUp/2))
 }
 
-// firstProbe is how long after the last sign of life the first probe is sent, at
-// the latest. Linux looks again an Interval after a probe that was answered
-// (net/ipv4/tcp_timer.c, tcp_keepalive_timer).
-func (p *platform) firstProbe(o Options) time.Duration {
-	if p.userTimeoutRules {
+// firstProbe returns the silence after which the kernel sends the first probe. After a probe
+// that was answered, Linux looks again an Interval later (net/ipv4/tcp_timer.c,
+// tcp_keepalive_timer).
+func (i Info) firstProbe(o Options) time.Duration {
+	if i.quiet >= o.Idle {
 		return max(o.Idle, o.Interval)
 	}
 	return o.Idle
 }
 
-// Remaining returns how much longer the kernel will wait if nothing comes from
-// the peer: in so much time the connection is dropped. o is what is in force on
-// the connection, as [Get] tells; fields that are zero count as the system's
-// defaults, and looking them up takes a socket.
+// Remaining estimates the time until the kernel drops the connection if the peer stays
+// silent. o are the options that are in effect on the connection, as [Get] returns them.
+// Zero fields count as the system's defaults; to read them, Remaining creates a socket.
 //
-// The kernel's timers are late by up to an eighth, as in [Options.DetectionTime].
-// With data in flight it may be 2·(RTT + 0.2 s) more, until that was sent again.
-// When o was set after a long silence, it is off by up to an Interval; and when
-// keepalive was off until then, Idle may come on top. On FreeBSD a user timeout
-// is not reckoned with.
+// ok is false if the time is not known, because
 //
-// ok is false when there is no such time, or it cannot be known: keepalive is
-// off; on Linux data is unacknowledged and there is no user timeout, so that
-// the limit of retransmissions decides, after a quarter of an hour or so, or a
-// router has said that the peer is not reachable; data waits for the peer to open
-// its window; the system does not tell Silence.
-func (i Info) Remaining(o Options) (d time.Duration, ok bool) { return system.remaining(i, o) }
+//   - keepalive is disabled;
+//   - data is unacknowledged and UserTimeout is not set. Linux then retransmits for about 15
+//     minutes;
+//   - a router has reported the peer as unreachable while data is unacknowledged;
+//   - the receive window of the peer is closed;
+//   - the system does not report Silence.
+//
+// The connection can be dropped later than that: by 1/8 because of late timers, and by
+// 2·(RTT + 0.2s) with data in flight. If o was set after a long silence, the estimate can
+// be wrong by an Interval. On FreeBSD it ignores UserTimeout.
+func (i Info) Remaining(o Options) (d time.Duration, ok bool) { return host.variant().remaining(i, o) }
 
 func (p *platform) remaining(i Info, o Options) (time.Duration, bool) {
-	if i.Silence < 0 || i.waiting {
+	if i.Silence < 0 || i.zeroWindow {
 		return 0, false
 	}
-	o, span, ok := p.inForce(o)
+	o, giveUp, ok := p.effective(o)
 	if !ok {
 		return 0, false
 	}
-	u := o.UserTimeout
-	if u == NoUserTimeout || !p.userTimeoutRules {
-		u = 0
-	}
-	if p.userTimeoutRules && i.Unacked > 0 {
-		if u == 0 || i.rto < 0 {
+	if p.userTimeoutRule == userTimeoutReplacesCount && i.Unacked > 0 {
+		if o.UserTimeout == 0 || o.UserTimeout == NoUserTimeout || i.rto < 0 {
 			return 0, false
 		}
-		return max(0, u-i.overdue()), true
+		return max(0, o.UserTimeout-i.sinceRetransmit()), true
 	}
-	if o.Disabled || span == 0 || o.Interval <= 0 {
+	if o.Disabled || giveUp == 0 || o.Interval <= 0 {
 		return 0, false
 	}
-	// Think of the last probe, at the time at of the silence, as one of several
-	// that come every Interval: before the first, that is the one to come.
-	at, sent := o.Idle, int64(1)
-	switch first := p.firstProbe(o); {
-	case i.Probes < 0: // not known: as it should be
-	case i.Probes > 0 && i.Silence < o.Idle: // left over, and counted
-		sent += int64(i.Probes)
-	case i.Probes == 0 && i.Silence >= o.Idle: // late, or to come with the next look
-		at = max(first, i.Silence)
-	case i.Probes > 0:
+	// at is the silence at which the last probe was sent, or the first one will be.
+	at, sent := i.firstProbe(o), int64(1)
+	switch {
+	case i.Probes < 0 || i.Silence < at:
+	case i.Probes == 0: // the first one is due
+		at = i.Silence
+	default:
 		sent = int64(i.Probes)
-		at = min(first+mul(o.Interval, min(sent-1, int64(max(0, i.Silence-first)/o.Interval))), i.Silence)
-		if late := i.Silence/8 + minRTO; i.Silence-at > o.Interval+late {
-			at = i.Silence // they began after a long silence
-		}
-		at = max(at, i.Silence-o.Interval)
+		at = min(max(addSat(at, mulSat(o.Interval, sent-1)), i.Silence-o.Interval), i.Silence)
 	}
-	left := int64(0) // intervals from at to the end
-	if u > 0 {
-		if at < u || sent <= 1 {
-			left = max(1, int64((u-at+o.Interval-1)/o.Interval))
-		}
-	} else if n := int64(span / o.Interval); sent <= n {
-		left = n - sent + 1
+	left := max(0, int64(giveUp/o.Interval)-sent+1) // intervals from at
+	if u := o.UserTimeout; p.userTimeoutRule == userTimeoutReplacesCount && u != 0 && u != NoUserTimeout {
+		left = max(1, int64((u-at+o.Interval-1)/o.Interval))
 	}
-	return max(0, at-i.Silence+mul(o.Interval, left)), true
+	return max(0, addSat(at-i.Silence, mulSat(o.Interval, left))), true
 }
 
-// overdue is how long ago data was sent again for the first time, from where
-// Linux counts the user timeout (net/ipv4/tcp_timer.c, retransmits_timed_out);
+// sinceRetransmit returns the time since data was sent again for the first time, from which
+// Linux counts the user timeout (net/ipv4/tcp_timer.c, retransmits_timed_out). It is
 // negative before that. Each wait was twice the one before.
-func (i Info) overdue() time.Duration {
+func (i Info) sinceRetransmit() time.Duration {
 	if i.Retransmits <= 0 {
-		return i.sent - i.rto
+		return i.sinceSend - i.rto
 	}
-	return i.sent + i.rto*(1<<min(i.Retransmits, 20)-2)
+	return i.sinceSend + i.rto*(1<<min(i.Retransmits, 20)-2)
 }

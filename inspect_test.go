@@ -188,13 +188,13 @@ func TestInspectConnections(t *testing.T) {
 	testpeer.Need(t, err)
 	wrapped, err := Inspect(struct{ net.Conn }{conn})
 	require.NoError(t, err)
-	assert.GreaterOrEqual(t, wrapped.Probes, -1)
+	assert.Zero(t, wrapped.Unacked, "nothing was sent")
 
 	pipe, _ := net.Pipe()
 	for _, bad := range []net.Conn{nil, (*net.TCPConn)(nil), &net.TCPConn{}, pipe} {
 		i, err := Inspect(bad)
 		assert.Error(t, err)
-		assert.Equal(t, unknown, i)
+		assert.Equal(t, noInfo, i)
 		want := Enable(bad, Options{})
 		assert.Equal(t, want.Error(), err.Error())
 	}
@@ -202,10 +202,10 @@ func TestInspectConnections(t *testing.T) {
 	conn.Close()
 	i, err := Inspect(conn)
 	assert.ErrorIs(t, err, net.ErrClosed)
-	assert.Equal(t, unknown, i)
+	assert.Equal(t, noInfo, i)
 }
 
-func TestInspectMadeUp(t *testing.T) {
+func TestInspectOfFakeSystems(t *testing.T) {
 	t.Parallel()
 	p, k := fake(time.Second, time.Second)
 	_, err := p.inspect(7)
@@ -219,7 +219,7 @@ func TestInspectMadeUp(t *testing.T) {
 	i, err = p.inspect(7)
 	assert.ErrorIs(t, err, errors.ErrUnsupported)
 	assert.ErrorIs(t, err, errMissing)
-	assert.Equal(t, unknown, i)
+	assert.Equal(t, noInfo, i)
 	fails = errRefused
 	_, err = p.inspect(7)
 	assert.ErrorIs(t, err, errRefused)
@@ -227,7 +227,7 @@ func TestInspectMadeUp(t *testing.T) {
 	fails, open, k.gone = nil, false, true
 	i, err = p.inspect(7)
 	assert.ErrorIs(t, err, errGone)
-	assert.Equal(t, unknown, i)
+	assert.Equal(t, noInfo, i)
 	fails = errRefused
 	_, err = p.inspect(7)
 	assert.ErrorIs(t, err, errGone)
@@ -235,94 +235,125 @@ func TestInspectMadeUp(t *testing.T) {
 	fails, k.gone = nil, false // Multipath TCP, whose first path is gone
 	i, err = p.inspect(7)
 	assert.ErrorIs(t, err, errors.ErrUnsupported)
-	assert.Equal(t, unknown, i)
+	assert.Equal(t, noInfo, i)
 }
 
 func TestSuspectAndRemaining(t *testing.T) {
 	t.Parallel()
 	const s, ms = time.Second, time.Millisecond
 	linux, _ := fake(s, ms)
-	linux.userTimeoutRules = true
-	bsd, _ := fake(s, s)
+	linux.userTimeoutRule = userTimeoutReplacesCount
+	freebsd, _ := fake(s, s)
 	std := Options{Idle: 40 * s, Interval: 5 * s, Count: 3, UserTimeout: NoUserTimeout}
 	with := func(o Options, u time.Duration) Options { o.UserTimeout = u; return o }
-	off := std
-	off.Disabled = true
-	once := Options{Idle: 40 * s, Interval: 5 * s, Count: 1, UserTimeout: NoUserTimeout}
+	disabled := std
+	disabled.Disabled = true
+	oneProbe := Options{Idle: 40 * s, Interval: 5 * s, Count: 1, UserTimeout: NoUserTimeout}
+	longInterval := Options{Idle: 1 * s, Interval: 4 * s, Count: 2, UserTimeout: NoUserTimeout}
+	shortUser := Options{Idle: 2 * s, Interval: 2 * s, Count: 3, UserTimeout: 7500 * ms}
+	// idle is a connection without data in flight, inFlight one whose data was sent for the
+	// last time sinceSend ago. The last segment of answered was the answer to a probe.
 	idle := func(silence time.Duration, probes int) Info {
-		return Info{Silence: silence, Probes: probes, rto: 200 * ms, sent: silence}
+		return Info{Silence: silence, Probes: probes, rto: 200 * ms, sinceSend: silence}
 	}
-	sent := func(ago time.Duration, again int) Info {
-		return Info{Silence: time.Hour, Unacked: 1, Retransmits: again, rto: 300 * ms, sent: ago}
+	answered := func(silence time.Duration, probes int) Info {
+		i := idle(silence, probes)
+		i.quiet = time.Hour
+		return i
 	}
-	blind := unknown // macOS, Windows
-	blind.Unacked = 100
-	half := unknown // FreeBSD
-	half.Silence, half.rto = 46*s, 200*ms
-	waits := func(probes int) Info {
-		return Info{Silence: 50 * s, Probes: probes, rto: 200 * ms, waiting: true}
+	inFlight := func(sinceSend time.Duration, retransmits int) Info {
+		return Info{Silence: time.Hour, Unacked: 1, Retransmits: retransmits, rto: 300 * ms, sinceSend: sinceSend}
 	}
-	late := Options{Idle: 2 * s, Interval: 2 * s, Count: 3, UserTimeout: 7500 * ms}
-	rare := Options{Idle: 1 * s, Interval: 4 * s, Count: 2, UserTimeout: NoUserTimeout}
+	zeroWindow := func(probes int) Info {
+		return Info{Silence: 50 * s, Probes: probes, rto: 200 * ms, zeroWindow: true}
+	}
+	bytesOnly := noInfo // macOS, Windows
+	bytesOnly.Unacked = 100
+	silenceOnly := noInfo // FreeBSD
+	silenceOnly.Silence, silenceOnly.rto = 46*s, 200*ms
+	const unknown = -1
 	for _, c := range []struct {
-		name    string
-		p       *platform
-		i       Info
-		o       Options
-		suspect bool
-		left    time.Duration // -1 is not known
+		name      string
+		p         *platform
+		i         Info
+		o         Options
+		suspect   bool
+		remaining time.Duration
 	}{
-		{"quiet", linux, idle(10*s, 0), std, false, 45 * s},
-		{"probe is due", linux, idle(41*s, 0), std, false, 15 * s},
-		{"probe was sent, perhaps just now", linux, idle(44*s, 1), std, false, 11 * s},
-		{"probe is unanswered", linux, idle(45*s+300*ms, 1), std, true, 10 * s},
-		{"two are", linux, idle(45*s+1*ms, 2), std, true, 10*s - 1*ms},
-		{"all are", linux, idle(54*s, 3), std, true, 1 * s},
-		{"the end is late", linux, idle(57*s, 3), std, true, 0},
-		{"the timers are late", linux, idle(52*s, 2), std, true, 5 * s},
-		{"a long round trip", linux, Info{Silence: 47 * s, Probes: 2, rto: 8 * s}, std, false, 8 * s},
-		{"only probe, perhaps just now", linux, idle(42*s, 1), once, false, 3 * s},
-		{"only probe, half the time gone", linux, idle(42*s+600*ms, 1), once, true, 2*s + 400*ms},
-		{"set after a long silence", linux, idle(time.Hour, 0), std, false, 15 * s},
-		{"and probed once, perhaps just now", linux, idle(time.Hour, 1), std, false, 15 * s},
-		{"and probed twice", linux, idle(time.Hour, 2), std, true, 10 * s},
-		{"the old silence counts for the user timeout", linux, idle(9*s, 1), late, false, 2 * s},
-		{"and before the first probe", linux, idle(9*s, 0), late, false, 2 * s},
-		{"probes from before the silence", linux, idle(1*s, 2), std, false, 39*s + 5*s},
-		{"as many as are allowed", linux, idle(1*s, 3), std, false, 39 * s},
-		{"and the user timeout is over", linux, idle(1*s, 3), with(std, 40*s), false, 39 * s},
-		{"and is not", linux, idle(1*s, 3), with(std, 42*s), false, 44 * s},
-		{"the next of them, just now", linux, idle(40*s+100*ms, 3), std, false, 5*s - 100*ms},
-		{"seldom probed: looks again an Interval after an answer", linux, idle(2*s, 0), rare, false, 10 * s},
-		{"seldom probed: just now", linux, idle(4*s+100*ms, 1), rare, false, 8*s - 100*ms},
-		{"seldom probed: unanswered", linux, idle(5*s, 1), rare, true, 7 * s},
-		{"off", linux, idle(time.Hour, 0), off, false, -1},
-		{"user timeout before the count", linux, idle(41*s, 1), with(std, 10*s), false, 4 * s},
-		{"user timeout after the count", linux, idle(46*s, 2), with(std, 70*s), true, 24 * s},
-		{"out of range", linux, idle(50*s, 2), Options{Idle: -1}, false, -1},
-		{"data in flight", linux, sent(100*ms, 0), std, false, -1},
-		{"data in flight, user timeout", linux, sent(100*ms, 0), with(std, 9*s), false, 9*s + 200*ms},
-		{"sent again", linux, sent(100*ms, 1), with(std, 9*s), false, 9*s - 100*ms},
-		{"for longer than the first wait", linux, sent(400*ms, 1), with(std, 9*s), true, 9*s - 400*ms},
-		{"for half of a short user timeout", linux, sent(110*ms, 1), with(std, 200*ms), true, 90 * ms},
-		{"sent again and again", linux, sent(0, 4), with(std, 9*s), true, 9*s - 14*300*ms},
-		{"sent again, keepalive off", linux, sent(0, 2), with(off, 9*s), true, 9*s - 2*300*ms},
-		{"answered since", linux, Info{Silence: 100 * ms, Unacked: 1, Retransmits: 5, rto: 300 * ms, sent: 200 * ms}, with(std, 90*s), false, 90*s - 30*300*ms - 200*ms},
-		{"a router has answered", linux, Info{Silence: 9 * s, Unacked: 1, Retransmits: 5, rto: -1, sent: 200 * ms}, with(std, 90*s), true, -1},
-		{"overdue", linux, sent(9*s, 4), with(std, 9*s), true, 0},
-		{"closed window", linux, waits(1), std, false, -1},
-		{"closed window, unanswered", linux, waits(2), std, true, -1},
-		{"nothing known", bsd, blind, std, false, -1},
-		{"silence alone known", bsd, half, std, true, 9 * s},
-		{"data in flight elsewhere", bsd, Info{Silence: 10 * s, Probes: -1, Unacked: 9, Retransmits: -1}, with(std, 9*s), false, 45 * s},
+		{"silent for less than Idle", linux, idle(10*s, 0), std, false, 45 * s},
+		{"first probe is due", linux, idle(41*s, 0), std, false, 15 * s},
+		{"first probe may be recent", linux, idle(44*s, 1), std, false, 11 * s},
+		{"first probe unanswered", linux, idle(45*s+300*ms, 1), std, true, 10 * s},
+		{"two probes unanswered", linux, idle(45*s+1*ms, 2), std, true, 10*s - 1*ms},
+		{"all probes unanswered", linux, idle(54*s, 3), std, true, 1 * s},
+		{"drop is late", linux, idle(57*s, 3), std, true, 0},
+		{"probes are late", linux, idle(52*s, 2), std, true, 5 * s},
+		{"long round trip", linux, Info{Silence: 47 * s, Probes: 2, rto: 8 * s}, std, false, 8 * s},
+		{"only probe may be recent", linux, idle(42*s, 1), oneProbe, false, 3 * s},
+		{"only probe unanswered for half of Interval", linux, idle(42*s+600*ms, 1), oneProbe, true, 2*s + 400*ms},
+		{"options set after a long silence", linux, idle(time.Hour, 0), std, false, 15 * s},
+		{"options set after a long silence, one probe", linux, idle(time.Hour, 1), std, false, 10 * s},
+		{"options set after a long silence, two probes", linux, idle(time.Hour, 2), std, true, 5 * s},
+		{"user timeout over, no probe sent", linux, idle(9*s, 0), shortUser, false, 2 * s},
+		{"user timeout over, one probe", linux, idle(9*s, 1), shortUser, false, 0},
+		{"probes counted before the silence", linux, idle(1*s, 2), std, false, 54 * s},
+		{"probes counted before the silence, first probe sent", linux, idle(40*s+100*ms, 3), std, false, 5 * s},
+		{"long Interval after data", linux, idle(500*ms, 0), longInterval, false, 8500 * ms},
+		{"long Interval after an answered probe", linux, answered(2*s, 0), longInterval, false, 10 * s},
+		{"long Interval, probe may be recent", linux, answered(4*s+100*ms, 1), longInterval, false, 8*s - 100*ms},
+		{"long Interval, probe unanswered", linux, answered(5*s, 1), longInterval, true, 7 * s},
+		{"disabled", linux, idle(time.Hour, 0), disabled, false, unknown},
+		{"user timeout shorter than the count", linux, idle(41*s, 1), with(std, 10*s), false, 4 * s},
+		{"user timeout longer than the count", linux, idle(46*s, 2), with(std, 70*s), true, 24 * s},
+		{"negative", linux, idle(50*s, 2), Options{Idle: -1}, false, unknown},
+		{"data in flight", linux, inFlight(100*ms, 0), std, false, unknown},
+		{"data in flight, user timeout", linux, inFlight(100*ms, 0), with(std, 9*s), false, 9*s + 200*ms},
+		{"retransmitted", linux, inFlight(100*ms, 1), with(std, 9*s), false, 9*s - 100*ms},
+		{"retransmitted, unanswered for the RTO", linux, inFlight(400*ms, 1), with(std, 9*s), true, 9*s - 400*ms},
+		{"retransmitted, half of a short user timeout", linux, inFlight(110*ms, 1), with(std, 200*ms), true, 90 * ms},
+		{"retransmitted often", linux, inFlight(0, 4), with(std, 9*s), true, 9*s - 14*300*ms},
+		{"retransmitted, keepalive off", linux, inFlight(0, 2), with(disabled, 9*s), true, 9*s - 2*300*ms},
+		{"answered since", linux, Info{Silence: 100 * ms, Unacked: 1, Retransmits: 5, rto: 300 * ms, sinceSend: 200 * ms}, with(std, 90*s), false, 90*s - 30*300*ms - 200*ms},
+		{"router reports unreachable", linux, Info{Silence: 9 * s, Unacked: 1, Retransmits: 5, rto: -1, sinceSend: 200 * ms}, with(std, 90*s), true, unknown},
+		{"user timeout over with data in flight", linux, inFlight(9*s, 4), with(std, 9*s), true, 0},
+		{"closed window", linux, zeroWindow(1), std, false, unknown},
+		{"closed window, probes unanswered", linux, zeroWindow(2), std, true, unknown},
+		{"no Silence", freebsd, bytesOnly, std, false, unknown},
+		{"only Silence", freebsd, silenceOnly, std, true, 9 * s},
+		{"data in flight elsewhere", freebsd, Info{Silence: 10 * s, Probes: -1, Unacked: 9, Retransmits: -1}, with(std, 9*s), false, 45 * s},
 	} {
 		assert.Equal(t, c.suspect, c.p.suspect(c.i, c.o), c.name)
 		left, ok := c.p.remaining(c.i, c.o)
-		if c.left < 0 {
+		if c.remaining == unknown {
 			assert.False(t, ok, c.name)
 			continue
 		}
 		assert.True(t, ok, c.name)
-		assert.Equal(t, c.left, left, c.name)
+		assert.Equal(t, c.remaining, left, c.name)
 	}
+}
+
+// TestWithoutSockets: without descriptors the documented defaults count.
+func TestWithoutSockets(t *testing.T) {
+	t.Parallel()
+	p, k := fake(time.Second, time.Second)
+	k.fails[optIdle], k.fails[optInterval], k.fails[optCount] = errRefused, errRefused, errRefused
+	p.defaults = Options{Idle: time.Minute, Interval: time.Second, Count: 3}
+	assert.Equal(t, 63*time.Second, p.detectionTime(Options{}))
+	i := Info{Silence: 62 * time.Second, Probes: 2}
+	assert.True(t, p.suspect(i, Options{}))
+	left, ok := p.remaining(i, Options{})
+	assert.True(t, ok)
+	assert.Equal(t, time.Second, left)
+}
+
+func TestInfoString(t *testing.T) {
+	t.Parallel()
+	i := Info{Silence: 1200 * time.Millisecond, Probes: 1, Retransmits: 2, Resent: 3, RTT: 31 * time.Microsecond, rto: 7, quiet: 8}
+	assert.Equal(t, "silence=1.2s probes=1 unacked=0 retransmits=2 resent=3 rtt=31µs", i.String())
+	assert.Equal(t, i.String(), fmt.Sprintf("%+v", i))
+	i = noInfo
+	assert.Empty(t, i.String())
+	i.RTT = 0
+	assert.Equal(t, "rtt=0s", i.String())
 }

@@ -4,203 +4,123 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
-	"syscall"
+	"os"
 )
 
-// system is the one this program runs on. Its table stands in the file of the
-// system, or is empty where there are no socket options.
-var system = &table
-
-// Enable turns keepalive on for conn and sets the fields of o that are not
-// zero; with o.Disabled it sets them and turns keepalive off.
+// Enable turns keepalive on for conn and sets the fields of o that are not zero.
+// If o.Disabled is set, it sets the fields and turns keepalive off.
 //
-// conn is anything that leads to a TCP socket: a *net.TCPConn, a *tls.Conn, or
-// a wrapper that has a method SyscallConn, as in [syscall.Conn], or one of
-// NetConn, Unwrap, Raw and UnderlyingConn that returns a net.Conn, or that
-// embeds a net.Conn or *net.TCPConn; up to 32 deep. The descriptor is neither
-// duplicated nor made blocking, so deadlines go on working, and reads and writes
-// in progress are not disturbed. It is safe to call at any time, from several
-// goroutines, during Close too.
+// conn is a [*net.TCPConn], a [*tls.Conn], or another wrapper around a TCP
+// connection. A wrapper must embed a net.Conn, or have one of the methods
+// SyscallConn, NetConn, Unwrap, Raw and UnderlyingConn. No other method of a
+// wrapper is called. Enable can be called concurrently with Read, Write and Close.
+// It does not affect deadlines.
 //
-// The errors:
+// Enable returns
 //
-//   - An [*OptionError] that names the option, its value and the range, when a
-//     value is negative or out of the system's range. Nothing was set then.
+//   - an [*OptionError] if a value is negative or out of range. Nothing is set;
+//   - an error matching [errors.ErrUnsupported] if the system does not support some
+//     of the options. All others are set. Most programs ignore this error:
+//     if err != nil && !errors.Is(err, errors.ErrUnsupported) { return err };
+//   - [ErrNotTCP], which also matches errors.ErrUnsupported, if conn is not a TCP
+//     connection;
+//   - another error if conn is nil, or if it is a wrapper whose socket cannot be
+//     found;
+//   - [net.ErrClosed] if this program has closed conn;
+//   - an error matching [syscall.ENOTCONN] if the connection has ended otherwise and
+//     the kernel refuses to set options. Linux does not refuse, so Enable returns nil
+//     there. [Get], [Disable] and [Inspect] check on every system;
+//   - an [*OptionError] with the kernel's error if the kernel refuses a value. The
+//     options before it are set. The order is KeepAlive, Interval, Count,
+//     UserTimeout, Idle.
 //
-//   - An error that is [errors.ErrUnsupported] and names all the options that
-//     this system lacks. All the others were set. To make the best of every
-//     system, overlook it:
+// Call Enable when a connection is established. If the connection has been idle for
+// a while, the call has side effects:
 //
-//     if err != nil && !errors.Is(err, errors.ErrUnsupported)
+//   - On Linux, if conn has been silent for longer than Idle, the kernel sends a
+//     probe at once. Each further call sends another one. A user timeout includes the
+//     silence before the call.
+//   - On macOS, the BSDs and illumos, the kernel drops a live connection that has been
+//     silent for Interval·Count or longer when Idle is set, unless data arrives
+//     within Idle. For example, with Idle 45s, Interval 5s and Count 3 this happens
+//     after 15s of silence. On FreeBSD, Enable returns an error instead of setting the
+//     options. On the other systems, set options before a connection waits in an
+//     accept queue or a pool.
+//   - Repeated calls are safe there and on gVisor, because Enable does not set values
+//     that are in effect already.
+//   - macOS, NetBSD and OpenBSD do not start the timer again when keepalive is turned
+//     off and on, until the next segment arrives. NetBSD sends the first probe after
+//     Interval instead of Idle.
 //
-//   - [ErrNotTCP], which is errors.ErrUnsupported as well. A wrapper that has
-//     TCP addresses and shows no way to its socket is an error of its own, and
-//     not errors.ErrUnsupported.
-//
-//   - [net.ErrClosed], when conn was closed on this side.
-//
-//   - An error that is [syscall.ENOTCONN], when the kernel refuses because the
-//     connection is over: reset by the peer, timed out, or finished by both
-//     sides. Linux does not refuse: there [Get], [Disable] and [Inspect] ask
-//     whether it is over, and Enable, whose cost would grow by a fifth, does not.
-//     Why it is over, the kernel tells once, and all of them leave that to the
-//     next Read; see [Diagnose].
-//
-//   - An error that says so when conn is nil, or wraps nil or itself.
-//
-//   - An [*OptionError] with the kernel's error when it refuses a value. What
-//     comes before it was set: Interval, Count, UserTimeout, Idle, in this order.
-//
-// Linux sends a probe at once, and counts it, when Idle is set to less than the
-// connection has been silent. So set it when the connection is made, and not
-// again and again: each time may add a probe to those unanswered. With a user
-// timeout the old silence counts, too.
-//
-// On a Multipath TCP connection Linux lacks the user timeout and, before 6.10,
-// the times and the count: Enable then returns errors.ErrUnsupported.
+// A Multipath TCP connection on Linux has no user timeout, and before Linux 6.10 no
+// times and no count.
 func Enable(conn net.Conn, o Options) error {
-	if err := system.check(o); err != nil {
-		if !o.complete() {
-			return err
-		}
-		now, gerr := Get(conn)
-		if o = system.restorable(o, now); gerr != nil || system.check(o) != nil {
-			return err
-		}
-	}
-	// This is written out, here and in Get, so that the compiler sees the
-	// concrete type of the RawConn: then nothing is allocated.
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok || tcp == nil || system.on == nil {
-		return enableAny(conn, o)
-	}
-	c, err := tcp.SyscallConn()
-	if err != nil { // it was not made by package net
-		return fmt.Errorf("keepalive: %T has no socket: %w", conn, err)
-	}
-	var applied error
-	if err := c.Control(func(fd uintptr) { applied = system.apply(fd, o) }); err != nil {
-		return fmt.Errorf("keepalive: %w", err)
-	}
-	return applied
-}
-
-// enableAny is Enable for what is not plainly a TCP connection.
-func enableAny(conn net.Conn, o Options) error {
-	var applied error
-	if err := control(conn, func(fd uintptr) { applied = system.apply(fd, o) }); err != nil {
+	if err := host.check(o); err != nil {
 		return err
 	}
-	return applied
+	_, err := withSocket(conn, o, func(fd uintptr, o Options) (struct{}, error) { return struct{}{}, host.enable(fd, o) })
+	return err
 }
 
-// Disable turns keepalive off for conn and leaves all else alone, the user
-// timeout included. It takes the same connections as [Enable], with the same
-// errors.
+// enable is apply for a connection. macOS and illumos return EINVAL if it was
+// reset, so the error includes getpeername's.
+func (p *platform) enable(fd uintptr, o Options) error {
+	err := p.variantOf(fd).apply(fd, o)
+	if err == nil || errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	if peer := p.sys().getpeername(fd); peer != nil {
+		return fmt.Errorf("%w (%w)", err, os.NewSyscallError("getpeername", peer))
+	}
+	return err
+}
+
+// Disable turns keepalive off for conn. It leaves the times, the count and the user
+// timeout unchanged. It accepts the same connections as [Enable] and returns the
+// same errors. If the connection has ended, the error matches [syscall.ENOTCONN].
 //
-// FreeBSD goes on probing while its sysctl net.inet.tcp.always_keepalive is 1,
-// as it is unless changed (tcp(4)).
+// FreeBSD sends probes although keepalive is off if the sysctl
+// net.inet.tcp.always_keepalive is 1, which is the default (tcp(4)).
 func Disable(conn net.Conn) error {
 	if err := Enable(conn, Options{Disabled: true}); err != nil {
 		return err
 	}
-	return over(conn)
+	return checkConnected(conn)
 }
 
-// Get returns what is in force on conn, read from the kernel:
-// Enable(conn, what Get gave) restores it. It takes the same connections as
+func checkConnected(conn net.Conn) error {
+	_, err := withSocket(conn, struct{}{}, func(fd uintptr, _ struct{}) (struct{}, error) { return struct{}{}, host.checkConnected(fd) })
+	return err
+}
+
+// Get returns the options that are in effect on conn, as the kernel reports them.
+// You can restore them later with Enable. It accepts the same connections as
 // [Enable].
 //
-// Values that were never set read as the system's own, and change with it; on
-// illumos the interval and the count are zero until they are set. UserTimeout
-// is [NoUserTimeout] where none is set, and zero where the system, or a Multipath
-// TCP socket, has no such option.
+// A value that was never set is the default of the system. On Linux it changes with
+// the sysctl. It can be out of the range that Enable accepts: Linux accepts
+// net.ipv4.tcp_keepalive_time=86400, but not more than 32767 seconds for a socket.
+// UserTimeout is [NoUserTimeout] if none is set, and 0 if the system, or a Multipath
+// TCP connection, has no user timeout. Interval and Count are 0 on illumos until
+// they are set.
 //
-// Of a value that the system has by its own default but takes from nobody, see
-// [SystemDefaults], Enable sets the nearest that it takes, unless the connection
-// still has it. A default of zero, which a sysctl may hold, too, cannot be
-// restored at all.
+// Get returns the errors of Enable. The error matches
 //
-// The error is [errors.ErrUnsupported] when a time or the count cannot be read
-// on this system, as on OpenBSD and on Windows before 10 version 1709.
-// The Options hold the rest, and zero for what is not known. Other errors are
-// those of Enable; with ENOTCONN, too, the Options hold what was read.
+//   - [errors.ErrUnsupported] if the system cannot report some options, for example
+//     OpenBSD and Windows before 10 version 1709. Options has the others;
+//   - [syscall.ENOTCONN] if the connection has ended. Options has what was read. The
+//     next Read returns the reason, see [Diagnose].
 func Get(conn net.Conn) (Options, error) {
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok || tcp == nil || system.on == nil {
-		return getAny(conn)
-	}
-	c, err := tcp.SyscallConn()
-	if err != nil {
-		return Options{}, fmt.Errorf("keepalive: %T has no socket: %w", conn, err)
-	}
-	var o Options
-	var read error
-	if err := c.Control(func(fd uintptr) { o, read = system.get(fd) }); err != nil {
-		return Options{}, fmt.Errorf("keepalive: %w", err)
-	}
-	return o, read
+	return withSocket(conn, struct{}{}, func(fd uintptr, _ struct{}) (Options, error) { return host.readConn(fd) })
 }
 
-// getAny is Get for what is not plainly a TCP connection.
-func getAny(conn net.Conn) (Options, error) {
-	var o Options
-	var read error
-	if err := control(conn, func(fd uintptr) { o, read = system.get(fd) }); err != nil {
-		return Options{}, err
+// readConn is read for a connection. The error says if it has ended.
+func (p *platform) readConn(fd uintptr) (Options, error) {
+	o, err := p.variantOf(fd).read(fd)
+	if p.opts[keepAlive] != nil && (err == nil || errors.Is(err, errors.ErrUnsupported)) {
+		if closed := p.checkConnected(fd); closed != nil {
+			return o, closed
+		}
 	}
-	return o, read
+	return o, err
 }
-
-// Control sets o on a socket that is being made: it is a hook for
-// [net.Dialer.Control] and, on Linux, for [net.ListenConfig.Control].
-//
-// A value that is negative or out of range fails the dial or listen, with an
-// [*OptionError]; an option that the system lacks does not, and networks other
-// than TCP pass through untouched.
-//
-// Linux's Multipath TCP, which package net listens with by default, takes no
-// user timeout, and before Linux 6.10 neither times nor count. There the hook
-// fails, whereupon package net makes a plain TCP socket instead, and calls it
-// again.
-//
-// Package net sets keepalive of its own after the hook, 15 s, 15 s and 9, on
-// what is dialed and what is accepted, unless its KeepAlive field is negative
-// and KeepAliveConfig.Enable is false.
-//
-// Only on Linux is it safe on a listening socket: macOS and NetBSD are
-// reported to close a listener that has keepalive on (libuv issue 2474,
-// syslog-ng issue 3751).
-func (o Options) Control(network, address string, c syscall.RawConn) error {
-	return system.control(network, c, o)
-}
-
-func (p *platform) control(network string, c syscall.RawConn, o Options) error {
-	if err := p.checkTCP(network, o); err != nil || p.on == nil || !tcpNetwork(network) {
-		return err
-	}
-	var applied error
-	multipath := false
-	err := c.Control(func(fd uintptr) {
-		applied = p.apply(fd, o)
-		multipath = errors.Is(applied, errors.ErrUnsupported) && p.isMultipath(fd)
-	})
-	if err != nil {
-		return fmt.Errorf("keepalive: %w", err)
-	}
-	if errors.Is(applied, errors.ErrUnsupported) && !multipath {
-		return nil
-	}
-	return applied
-}
-
-// checkTCP is check, for TCP's networks alone.
-func (p *platform) checkTCP(network string, o Options) error {
-	if !tcpNetwork(network) {
-		return nil
-	}
-	return p.check(o)
-}
-
-func tcpNetwork(network string) bool { return strings.HasPrefix(network, "tcp") }

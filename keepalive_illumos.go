@@ -13,15 +13,19 @@ import (
 // socket's least and greatest retransmission timeout, 0.4 s and 60 s unless
 // changed. The kernel drops the connection at the abort threshold, which is
 // interval·count once both are set, and 8 min before that.
-var table = platform{
+var host = &platform{
 	name: runtime.GOOS,
-	on:   &row{name: "SO_KEEPALIVE", level: unix.SOL_SOCKET, opt: unix.SO_KEEPALIVE},
-	rows: [numParams]*row{
+	opts: [numOpts]*sockOpt{
+		keepAlive:   {name: "SO_KEEPALIVE", level: unix.SOL_SOCKET, opt: unix.SO_KEEPALIVE},
 		idle:        {name: "TCP_KEEPIDLE", level: unix.IPPROTO_TCP, opt: unix.TCP_KEEPIDLE, unit: time.Second, min: 1, max: 864000},
 		interval:    {name: "TCP_KEEPINTVL", level: unix.IPPROTO_TCP, opt: unix.TCP_KEEPINTVL, unit: time.Second, min: 1, max: 60},
-		count:       {name: "TCP_KEEPCNT", level: unix.IPPROTO_TCP, opt: unix.TCP_KEEPCNT, unit: number, min: 1, max: math.MaxInt32},
+		count:       {name: "TCP_KEEPCNT", level: unix.IPPROTO_TCP, opt: unix.TCP_KEEPCNT, unit: noUnit, min: 1, max: math.MaxInt32},
 		userTimeout: {name: "TCP_ABORT_THRESHOLD", level: unix.IPPROTO_TCP, opt: unix.TCP_ABORT_THRESHOLD, unit: time.Millisecond, min: 1, max: math.MaxInt32},
 	},
-	kernel: sockets{},
-	abort:  8 * time.Minute,
+	defaults: Options{Idle: 2 * time.Hour},
+
+	defaultAbort: 8 * time.Minute,
+	maxTotal:     math.MaxUint32 / 1000 * time.Second,
+	setRestarts:  true,
+	dropsSilent:  true,
 }

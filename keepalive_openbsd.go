@@ -9,16 +9,20 @@ import (
 
 // OpenBSD has the switch and nothing else: sys/netinet/tcp_usrreq.c,
 // tcp_ctloutput.
-var table = platform{
-	name:      runtime.GOOS,
-	on:        &row{name: "SO_KEEPALIVE", level: unix.SOL_SOCKET, opt: unix.SO_KEEPALIVE},
-	kernel:    sockets{},
-	elsewhere: sysctls,
+var host = &platform{
+	name: runtime.GOOS,
+	opts: [numOpts]*sockOpt{
+		keepAlive: {name: "SO_KEEPALIVE", level: unix.SOL_SOCKET, opt: unix.SO_KEEPALIVE},
+	},
+	defaults:     Options{Idle: 2 * time.Hour, Interval: 75 * time.Second, Count: 8},
+	readDefaults: readSysctls,
+
+	setRestarts: true,
 }
 
-// sysctls are the times of all connections, in seconds in current kernels. The
+// readSysctls reads the times of all connections, in seconds in current kernels. The
 // count is TCPTV_KEEPCNT of sys/netinet/tcp_timer.h.
-func sysctls(*platform) (Options, error) {
+func readSysctls(*platform) (Options, error) {
 	idle, err := unix.SysctlUint32("net.inet.tcp.keepidle")
 	if err != nil {
 		return Options{}, err

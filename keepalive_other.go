@@ -4,10 +4,11 @@ package keepalive
 
 import "runtime"
 
-// Plan 9, WASI preview 1 and JavaScript have no socket options, and package
-// net's RawConn does nothing there.
-var table = platform{name: runtime.GOOS}
+// Plan 9, WASI preview 1 and JavaScript have no socket options, and package net's RawConn
+// does nothing there.
+var host = &platform{name: runtime.GOOS}
 
-func errnoCause(error, bool) Cause { return Unknown }
+func setsockopt(uintptr, int, int, int32) error { return errNoOption }
 
-func brokenPipe(error) bool { return false }
+// systemCalls is never called, because there are no options.
+type systemCalls struct{ kernel }

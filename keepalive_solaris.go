@@ -19,14 +19,14 @@ const (
 )
 
 // Limits: tcp(4P) of Solaris 11.4, ten seconds to ten days for both times.
-var table = platform{
+var host = &platform{
 	name: runtime.GOOS,
-	on:   &row{name: "SO_KEEPALIVE", level: unix.SOL_SOCKET, opt: unix.SO_KEEPALIVE},
-	rows: [numParams]*row{
+	opts: [numOpts]*sockOpt{
+		keepAlive:   {name: "SO_KEEPALIVE", level: unix.SOL_SOCKET, opt: unix.SO_KEEPALIVE},
 		idle:        {name: "TCP_KEEPIDLE", level: unix.IPPROTO_TCP, opt: tcpKeepIdle, unit: time.Second, min: 10, max: 864000},
 		interval:    {name: "TCP_KEEPINTVL", level: unix.IPPROTO_TCP, opt: tcpKeepIntvl, unit: time.Second, min: 10, max: 864000},
-		count:       {name: "TCP_KEEPCNT", level: unix.IPPROTO_TCP, opt: tcpKeepCnt, unit: number, min: 1, max: math.MaxInt32},
+		count:       {name: "TCP_KEEPCNT", level: unix.IPPROTO_TCP, opt: tcpKeepCnt, unit: noUnit, min: 1, max: math.MaxInt32},
 		userTimeout: {name: "TCP_ABORT_THRESHOLD", level: unix.IPPROTO_TCP, opt: unix.TCP_ABORT_THRESHOLD, unit: time.Millisecond, min: 1, max: math.MaxInt32},
 	},
-	kernel: sockets{},
+	defaults: Options{Idle: 2 * time.Hour},
 }

@@ -22,14 +22,14 @@ import (
 
 // rounded is o with its durations rounded up to this system's units.
 func rounded(o Options) Options {
-	for i := range numParams {
-		if r := system.rows[i]; r != nil && !i.isNone(o.get(i)) {
-			d := time.Duration(o.get(i))
+	for i := range numFields {
+		if r := host.opts[i]; r != nil && !i.unlimited(o.field(i)) {
+			d := time.Duration(o.field(i))
 			up := d.Truncate(r.unit)
 			if up < d {
 				up += r.unit
 			}
-			o.set(i, int64(up))
+			o.setField(i, int64(up))
 		}
 	}
 	return o
@@ -65,7 +65,7 @@ func TestSetAndReadBack(t *testing.T) {
 								testpeer.Need(t, Enable(conn, o))
 								got, err := Get(conn)
 								testpeer.Need(t, err)
-								if system.rows[3] == nil || got.UserTimeout == 0 { // none here
+								if host.opts[3] == nil || got.UserTimeout == 0 { // none here
 									o.UserTimeout = 0
 								}
 								require.Equal(t, rounded(o), got)
@@ -87,15 +87,15 @@ func TestSetAndReadBack(t *testing.T) {
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	conn, _ := testpeer.New(t, "tcp")
-	for i := range numParams {
+	for i := range numFields {
 		t.Run(i.String(), func(t *testing.T) {
-			r := system.rows[i]
+			r := host.opts[i]
 			if r == nil {
-				t.Skipf("not supported here: %s has no option for it", system.name)
+				t.Skipf("not supported here: %s has no option for it", host.name)
 			}
 			for _, v := range []int64{r.min, r.max} {
 				var o Options
-				o.set(i, v*int64(r.unit))
+				o.setField(i, v*int64(r.unit))
 				err := Enable(conn, o)
 				if v == r.max && err != nil && hostLimits {
 					continue
@@ -103,15 +103,15 @@ func TestLimits(t *testing.T) {
 				testpeer.Need(t, err)
 				got, err := Get(conn)
 				testpeer.Need(t, err)
-				assert.Equal(t, o.get(i), got.get(i))
+				assert.Equal(t, o.field(i), got.field(i))
 			}
 			var least Options
-			least.set(i, 1)
+			least.setField(i, 1)
 			if r.min == 1 {
 				require.NoError(t, Enable(conn, least), "one nanosecond, or one")
 				got, err := Get(conn)
 				require.NoError(t, err)
-				assert.Equal(t, int64(r.unit), got.get(i))
+				assert.Equal(t, int64(r.unit), got.field(i))
 			}
 		})
 	}
@@ -169,9 +169,9 @@ func TestRestore(t *testing.T) {
 		got, err := Get(conn)
 		require.NoError(t, err)
 		want := fresh
-		for i := range numParams {
-			if fresh.get(i) == 0 { // illumos: not set, and it cannot be unset
-				want.set(i, got.get(i))
+		for i := range numFields {
+			if fresh.field(i) == 0 { // illumos: not set, and it cannot be unset
+				want.setField(i, got.field(i))
 			}
 		}
 		assert.Equal(t, want, got)
@@ -200,15 +200,43 @@ type (
 		hidden
 		c net.Conn
 	}
+	tcpNetConner struct {
+		hidden
+		c *net.TCPConn
+	}
 	wrapsItself struct{ hidden }
-	refuses     struct{ net.Conn }
+
+	// alias is an interface whose field has an unexported name.
+	alias       = net.Conn
+	embedsAlias struct{ alias }
+
+	// byPointer has methods of its pointer, and is embedded by value.
+	byPointer     struct{ c net.Conn }
+	embedsByValue struct{ byPointer }
+	refuses       struct{ net.Conn }
 )
 
-func (w netConner) NetConn() net.Conn        { return w.c }
-func (w unwrapper) Unwrap() net.Conn         { return w.c }
-func (w rawer) Raw() net.Conn                { return w.c }
-func (w underlier) UnderlyingConn() net.Conn { return w.c }
-func (w *wrapsItself) NetConn() net.Conn     { return w }
+func (w netConner) NetConn() net.Conn                   { return w.c }
+func (w unwrapper) Unwrap() net.Conn                    { return w.c }
+func (w rawer) Raw() net.Conn                           { return w.c }
+func (w underlier) UnderlyingConn() net.Conn            { return w.c }
+func (w tcpNetConner) NetConn() *net.TCPConn            { return w.c }
+func (w *wrapsItself) NetConn() net.Conn                { return w }
+func (p *byPointer) Read(b []byte) (int, error)         { return p.c.Read(b) }
+func (p *byPointer) Write(b []byte) (int, error)        { return p.c.Write(b) }
+func (p *byPointer) Close() error                       { return p.c.Close() }
+func (p *byPointer) LocalAddr() net.Addr                { return p.c.LocalAddr() }
+func (p *byPointer) RemoteAddr() net.Addr               { return p.c.RemoteAddr() }
+func (p *byPointer) SetDeadline(t time.Time) error      { return p.c.SetDeadline(t) }
+func (p *byPointer) SetReadDeadline(t time.Time) error  { return p.c.SetReadDeadline(t) }
+func (p *byPointer) SetWriteDeadline(t time.Time) error { return p.c.SetWriteDeadline(t) }
+func (p *byPointer) NetConn() net.Conn                  { return p.c }
+
+// shadowsNetConn hides the promoted NetConn, so that only the field leads further.
+type shadowsNetConn struct{ byPointer }
+
+func (*shadowsNetConn) NetConn() int { return 0 }
+
 func (refuses) SyscallConn() (syscall.RawConn, error) {
 	return nil, errors.New("not available")
 }
@@ -217,41 +245,15 @@ func (refuses) SyscallConn() (syscall.RawConn, error) {
 type (
 	refusesOnly struct{ hidden }
 	givesNil    struct{ hidden }
-	panics      struct{ hidden }
-	panicsLater struct{ hidden }
 	idles       struct{ hidden }
 	strays      struct{ hidden }
 
-	// Each of these embeds the others; all say that they are connections.
-	a struct {
-		hidden
-		*b
-		*c
-	}
-	b struct {
-		hidden
-		*a
-		*c
-	}
-	c struct {
-		hidden
-		*a
-		*b
-	}
 	idleRaw  struct{ syscall.RawConn }
 	strayRaw struct{ syscall.RawConn }
 )
 
-func maze() net.Conn {
-	x, y, z := &a{}, &b{}, &c{}
-	x.b, x.c, y.a, y.c, z.a, z.b = y, z, x, z, x, y
-	return x
-}
-
 func (refusesOnly) SyscallConn() (syscall.RawConn, error) { return nil, errors.New("not available") }
 func (givesNil) SyscallConn() (syscall.RawConn, error)    { return nil, nil }
-func (panics) NetConn() net.Conn                          { panic("two\nlines") }
-func (panicsLater) SyscallConn() (syscall.RawConn, error) { return (*strayRaw)(nil), nil }
 func (idles) SyscallConn() (syscall.RawConn, error)       { return idleRaw{}, nil }
 func (strays) SyscallConn() (syscall.RawConn, error)      { return strayRaw{}, nil }
 func (idleRaw) Control(func(uintptr)) error               { return nil }
@@ -273,16 +275,21 @@ func TestConnections(t *testing.T) {
 	t.Parallel()
 	o := Options{Idle: 33 * time.Second, Interval: 11 * time.Second, Count: 4}
 	for name, wrap := range map[string]func(net.Conn) net.Conn{
-		"plain":            func(c net.Conn) net.Conn { return c },
-		"tls":              func(c net.Conn) net.Conn { return tls.Client(c, &tls.Config{ServerName: "x"}) },
-		"embeds net.Conn":  func(c net.Conn) net.Conn { return embedsConn{c} },
-		"pointer to that":  func(c net.Conn) net.Conn { return &embedsConn{c} },
-		"embeds TCPConn":   func(c net.Conn) net.Conn { return embedsTCP{c.(*net.TCPConn)} },
-		"embeds a wrapper": func(c net.Conn) net.Conn { return embedsPrivate{&embedsConn{c}} },
-		"NetConn":          func(c net.Conn) net.Conn { return netConner{hidden{}, c} },
-		"Unwrap":           func(c net.Conn) net.Conn { return unwrapper{hidden{}, c} },
-		"Raw":              func(c net.Conn) net.Conn { return rawer{hidden{}, c} },
-		"UnderlyingConn":   func(c net.Conn) net.Conn { return underlier{hidden{}, c} },
+		"plain":                func(c net.Conn) net.Conn { return c },
+		"tls":                  func(c net.Conn) net.Conn { return tls.Client(c, &tls.Config{ServerName: "x"}) },
+		"embeds net.Conn":      func(c net.Conn) net.Conn { return embedsConn{c} },
+		"pointer to that":      func(c net.Conn) net.Conn { return &embedsConn{c} },
+		"embeds TCPConn":       func(c net.Conn) net.Conn { return embedsTCP{c.(*net.TCPConn)} },
+		"embeds a wrapper":     func(c net.Conn) net.Conn { return embedsPrivate{&embedsConn{c}} },
+		"embeds an alias":      func(c net.Conn) net.Conn { return &embedsAlias{c} },
+		"alias by value":       func(c net.Conn) net.Conn { return embedsAlias{c} },
+		"embeds by value":      func(c net.Conn) net.Conn { return &embedsByValue{byPointer{c}} },
+		"embeds by value only": func(c net.Conn) net.Conn { return &shadowsNetConn{byPointer{c}} },
+		"NetConn of TCPConn":   func(c net.Conn) net.Conn { return tcpNetConner{hidden{}, c.(*net.TCPConn)} },
+		"NetConn":              func(c net.Conn) net.Conn { return netConner{hidden{}, c} },
+		"Unwrap":               func(c net.Conn) net.Conn { return unwrapper{hidden{}, c} },
+		"Raw":                  func(c net.Conn) net.Conn { return rawer{hidden{}, c} },
+		"UnderlyingConn":       func(c net.Conn) net.Conn { return underlier{hidden{}, c} },
 		"refusing SyscallConn": func(c net.Conn) net.Conn {
 			return refuses{c}
 		},
@@ -336,17 +343,14 @@ func TestNotConnections(t *testing.T) {
 		"wraps itself, deeper":  {tls.Client(self, &tls.Config{ServerName: "x"}), "wraps itself", nil},
 		"pipe":                  {here, "pipe", ErrNotTCP},
 		"tls over a pipe":       {tls.Client(here, &tls.Config{ServerName: "x"}), "pipe", ErrNotTCP},
-		"udp":                   {udp, "*net.UDPConn (udp)", ErrNotTCP},
+		"udp":                   {udp, "*net.UDPConn: not a TCP", ErrNotTCP},
 		"zero TCPConn":          {new(net.TCPConn), "*net.TCPConn has no socket", nil},
 		"refuses SyscallConn":   {refusesOnly{}, "keepalive.refusesOnly has no socket: SyscallConn: not available", nil},
-		"gives no RawConn":      {givesNil{}, "SyscallConn gives none", nil},
-		"panics":                {panics{}, `panic: "two\nlines"`, nil},
-		"panics in RawConn":     {panicsLater{}, "panic: ", nil},
-		"RawConn does nothing":  {idles{}, "its RawConn does nothing", nil},
-		"a descriptor of none":  {strays{}, "the socket of keepalive.strays: ", nil},
-		"hides TCP":             {hides{c: tcp}, "no way to the socket inside keepalive.hides", nil},
-		"a maze":                {maze(), "keepalive.a", ErrNotTCP},
-		"nothing inside at all": {hidden{}, "keepalive.hidden", ErrNotTCP},
+		"gives no RawConn":      {givesNil{}, "SyscallConn of keepalive.givesNil returned nil", nil},
+		"RawConn does nothing":  {idles{}, "RawConn.Control of keepalive.idles did not call", nil},
+		"a descriptor of none":  {strays{}, "socket of keepalive.strays: ", nil},
+		"hides TCP":             {hides{c: tcp}, "cannot find the socket of keepalive.hidden", nil},
+		"nothing inside at all": {hidden{}, "cannot find the socket of keepalive.hidden", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -381,7 +385,7 @@ func TestUnixSocket(t *testing.T) {
 	err = Enable(conn, Options{})
 	require.ErrorIs(t, err, ErrNotTCP)
 	require.ErrorIs(t, err, errors.ErrUnsupported)
-	assert.ErrorContains(t, err, "*net.UnixConn (unix)")
+	assert.ErrorContains(t, err, "*net.UnixConn: not a TCP")
 }
 
 func TestClosed(t *testing.T) {
@@ -407,7 +411,7 @@ func TestReset(t *testing.T) {
 	rc, err := conn.SyscallConn()
 	require.NoError(t, err)
 	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-	err = rc.Read(func(fd uintptr) bool { return system.kernel.peer(fd) != nil })
+	err = rc.Read(func(fd uintptr) bool { return host.sys().getpeername(fd) != nil })
 	consumed := reset(err) // on Windows, where it is a real read
 	if !consumed {
 		testpeer.Need(t, err)
@@ -445,8 +449,8 @@ func TestBadInput(t *testing.T) {
 		{Options{Idle: 45 * time.Second, UserTimeout: huge}, "UserTimeout", huge},
 		{Options{Idle: -1 << 63, Disabled: true}, "Idle", time.Duration(-1 << 63)},
 	} {
-		i := param(map[string]int{"Idle": 0, "Interval": 1, "Count": 2, "UserTimeout": 3}[c.option])
-		if system.rows[i] == nil && c.o.get(i) > 0 {
+		i := field(map[string]int{"Idle": 0, "Interval": 1, "Count": 2, "UserTimeout": 3}[c.option])
+		if host.opts[i] == nil && c.o.field(i) > 0 {
 			continue // nothing is out of the range of what is missing
 		}
 		for _, err := range []error{Enable(conn, c.o), c.o.Validate(), c.o.Control("tcp4", "", nil)} {
@@ -456,7 +460,7 @@ func TestBadInput(t *testing.T) {
 			assert.Equal(t, c.value, oe.Value)
 			assert.NotErrorIs(t, err, errors.ErrUnsupported)
 			assert.ErrorContains(t, err, fmt.Sprint(c.value))
-			if r := system.rows[i]; r != nil {
+			if r := host.opts[i]; r != nil {
 				assert.ErrorContains(t, err, fmt.Sprint(i.value(r.min*int64(r.unit))))
 				assert.ErrorContains(t, err, fmt.Sprint(i.value(r.max*int64(r.unit))))
 			}

@@ -12,9 +12,9 @@ import (
 func TestMissingErrors(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{unix.ENOPROTOOPT, unix.EOPNOTSUPP, unix.ENOTSUP} { // the latter two are one on Linux
-		assert.True(t, sockets{}.missing(err), err)
+		assert.True(t, systemCalls{}.isUnsupported(err), err)
 	}
 	for _, err := range []error{unix.EINVAL, unix.EBADF, unix.EPERM, unix.ENOTCONN} {
-		assert.False(t, sockets{}.missing(err), err)
+		assert.False(t, systemCalls{}.isUnsupported(err), err)
 	}
 }

@@ -17,7 +17,7 @@ import (
 func legacy(t *testing.T) {
 	t.Helper()
 	conn, _ := testpeer.New(t, "tcp")
-	if _, err := Get(conn); !errors.Is(err, windows.WSAENOPROTOOPT) {
+	if _, err := Get(conn); !errors.Is(err, errors.ErrUnsupported) {
 		t.Skip("not supported here: this Windows has TCP_KEEPIDLE, so SIO_KEEPALIVE_VALS is not used")
 	}
 }
@@ -42,7 +42,6 @@ func TestLegacy(t *testing.T) {
 			require.NoError(t, err)
 		} else {
 			require.ErrorIs(t, err, errors.ErrUnsupported)
-			require.ErrorIs(t, err, windows.WSAENOPROTOOPT)
 			var oe *OptionError
 			require.ErrorAs(t, err, &oe)
 			assert.Equal(t, "Count", oe.Option)

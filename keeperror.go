@@ -1,76 +1,120 @@
 package keepalive
 
 import (
-	"errors"
-	"fmt"
 	"net"
 	"sync/atomic"
 	"syscall"
 )
 
-// KeepError returns conn with a memory for the error by which it dies. The
-// kernel tells that error once, and after it [io.EOF]: who reads again, because
-// ETIMEDOUT says that it is a Timeout(), or drops an error, takes a dead peer for
-// one that has finished. With KeepError every later Read and Write returns the
-// first error that [Diagnose] finds to be Dead, Reset or Unreachable, after Close,
-// too. A broken pipe is not kept: it says nothing of its own, and the other
-// direction may have more to tell.
+// KeepError wraps conn so that the error that ended the connection is not lost. The kernel
+// returns it only once; after that, Read returns io.EOF. Libraries that read again, or that
+// replace errors by their own, therefore take a dead peer for one that closed the connection.
+// For example, pgx 5 and go-redis 9 read again after ETIMEDOUT (measured).
 //
-// It is for libraries that do so, as pgx 5 and go-redis 9 do (measured), and
-// return EOF then.
+// KeepError keeps the first error of Read or Write that [Diagnose] reports as Dead, Reset or
+// Unreachable. It returns this error from every later Read and Write, also after Close. It
+// does not keep EPIPE, because EPIPE does not contain the reason.
 //
-// [Enable] and its like find the socket in the result. It has SyscallConn and
-// CloseWrite where conn has them; elsewhere they are [errors.ErrUnsupported]. It
-// copies with a buffer where a *net.TCPConn does without (sendfile, splice).
-func KeepError(conn net.Conn) net.Conn { return &keepError{Conn: conn} }
-
-type keepError struct {
-	net.Conn
-	first atomic.Pointer[error]
+// If onError is not nil, it is called once, with conn and the error, before the Read or Write
+// returns. Use it to learn the reason if a library replaces errors.
+//
+// The kept error matches the original with errors.Is and errors.As, but its method
+// Timeout returns false. ETIMEDOUT's returns true, so that some libraries take a dead peer
+// for an expired deadline.
+//
+// The result has the methods SyscallConn and CloseWrite if conn has them, and [Enable] and the
+// other functions of this package accept it. Unlike a *net.TCPConn it cannot use sendfile
+// or splice. A *net.UDPConn or *net.IPConn, also in a wrapper, is returned unchanged,
+// because an error does not end it.
+func KeepError(conn net.Conn, onError func(conn net.Conn, err error)) net.Conn {
+	inner := conn
+	for range maxDepth {
+		switch inner.(type) {
+		case nil, *net.TCPConn, *net.UnixConn:
+		case *net.UDPConn, *net.IPConn:
+			return conn
+		default:
+			if next, ok := unwrap(inner); ok {
+				inner = next
+				continue
+			}
+		}
+		break
+	}
+	c := &errorKeeper{Conn: conn, onError: onError}
+	sc, hasSyscallConn := conn.(syscall.Conn)
+	cw, hasCloseWrite := conn.(closeWriter)
+	switch {
+	case hasSyscallConn && hasCloseWrite:
+		return struct {
+			*errorKeeper
+			syscall.Conn
+			closeWriter
+		}{c, sc, cw}
+	case hasSyscallConn:
+		return struct {
+			*errorKeeper
+			syscall.Conn
+		}{c, sc}
+	case hasCloseWrite:
+		return struct {
+			*errorKeeper
+			closeWriter
+		}{c, cw}
+	}
+	return c
 }
 
-// keep is what becomes of err.
-func (c *keepError) keep(err error) error {
+type closeWriter interface{ CloseWrite() error }
+
+// errorKeeper is the result of KeepError, without optional methods.
+type errorKeeper struct {
+	net.Conn
+	onError func(net.Conn, error)
+	kept    atomic.Pointer[keptError]
+}
+
+// keptError is an error that ended a connection. Its methods shadow those of ETIMEDOUT.
+type keptError struct{ error }
+
+func (e *keptError) Unwrap() error   { return e.error }
+func (e *keptError) Timeout() bool   { return false }
+func (e *keptError) Temporary() bool { return false }
+
+// keep returns the error to return for err.
+func (c *errorKeeper) keep(err error) error {
 	if err == nil {
 		return nil
 	}
-	if first := c.first.Load(); first != nil {
-		return *first
+	if kept := c.kept.Load(); kept != nil {
+		return kept
 	}
-	if brokenPipe(err) {
+	if isBrokenPipe(err) {
 		return err
 	}
 	switch Diagnose(err) {
 	case Dead, Reset, Unreachable:
-		c.first.CompareAndSwap(nil, &err)
-		return *c.first.Load()
+		kept := &keptError{err}
+		if !c.kept.CompareAndSwap(nil, kept) {
+			return c.kept.Load()
+		}
+		if c.onError != nil {
+			c.onError(c.Conn, kept)
+		}
+		return kept
 	}
 	return err
 }
 
-func (c *keepError) Read(b []byte) (int, error) {
+func (c *errorKeeper) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	return n, c.keep(err)
 }
 
-func (c *keepError) Write(b []byte) (int, error) {
+func (c *errorKeeper) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
 	return n, c.keep(err)
 }
 
-// NetConn returns the connection itself.
-func (c *keepError) NetConn() net.Conn { return c.Conn }
-
-func (c *keepError) SyscallConn() (syscall.RawConn, error) {
-	if sc, ok := c.Conn.(syscall.Conn); ok {
-		return sc.SyscallConn()
-	}
-	return nil, fmt.Errorf("keepalive: %T has no SyscallConn: %w", c.Conn, errors.ErrUnsupported)
-}
-
-func (c *keepError) CloseWrite() error {
-	if cw, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return cw.CloseWrite()
-	}
-	return fmt.Errorf("keepalive: %T has no CloseWrite: %w", c.Conn, errors.ErrUnsupported)
-}
+// NetConn returns the connection that was passed to KeepError.
+func (c *errorKeeper) NetConn() net.Conn { return c.Conn }

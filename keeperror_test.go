@@ -1,10 +1,13 @@
 package keepalive
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
 	"os"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -13,43 +16,168 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestKeepError: the plain connection tells its end once, with KeepError it is
-// told every time, to readers and writers.
+// TestKeepError: the kernel returns the error once, and KeepError always.
 func TestKeepError(t *testing.T) {
 	t.Parallel()
-	for _, wrap := range []func(net.Conn) net.Conn{func(c net.Conn) net.Conn { return c }, KeepError} {
-		tcp, far := testpeer.New(t, "tcp")
-		conn := wrap(tcp)
-		require.NoError(t, far.Reset())
-		conn.SetDeadline(time.Now().Add(20 * time.Second))
-		b := make([]byte, 1)
-		_, first := conn.Read(b)
-		if first == io.EOF && reset(first) {
-			t.Skip("not supported here: Wine 8 makes an end of it")
-		}
-		require.Equal(t, Reset, Diagnose(first))
-		_, second := conn.Read(b)
-		_, third := conn.Write(b)
-		if conn == net.Conn(tcp) {
-			t.Logf("%v; %v; %v", first, second, third)
-			continue
-		}
-		assert.Equal(t, first, second)
-		assert.Equal(t, first, third)
-		conn.Close()
-		_, err := conn.Read(b)
+	tcp, far := testpeer.New(t, "tcp")
+	var calls []error
+	conn := KeepError(tcp, func(c net.Conn, err error) {
+		assert.Equal(t, net.Conn(tcp), c)
+		calls = append(calls, err)
+	})
+	require.NoError(t, far.Reset())
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	b := make([]byte, 1)
+	_, first := conn.Read(b)
+	if resetIsEOF && first == io.EOF {
+		t.Skip("not supported here: Wine 8 reports a reset as io.EOF")
+	}
+	require.Equal(t, Reset, Diagnose(first))
+	var op *net.OpError
+	require.ErrorAs(t, first, &op)
+	_, err := tcp.Read(b)
+	assert.Equal(t, io.EOF, err, "without KeepError")
+	for range 2 {
+		_, err = conn.Read(b)
 		assert.Equal(t, first, err)
+		_, err = conn.Write(b)
+		assert.Equal(t, first, err)
+	}
+	conn.Close()
+	_, err = conn.Read(b)
+	assert.Equal(t, first, err)
+	assert.Equal(t, []error{first}, calls)
+}
+
+// scripted is a connection whose Read and Write return these errors.
+type scripted struct {
+	hidden
+	mu            sync.Mutex
+	reads, writes []error
+}
+
+func (s *scripted) next(errs *[]error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := (*errs)[0]
+	*errs = (*errs)[1:]
+	return err
+}
+
+func (s *scripted) Read([]byte) (int, error)  { return 0, s.next(&s.reads) }
+func (s *scripted) Write([]byte) (int, error) { return 0, s.next(&s.writes) }
+
+// TestKeepErrorIsNoTimeout: some libraries take every timeout for an expired deadline.
+func TestKeepErrorIsNoTimeout(t *testing.T) {
+	t.Parallel()
+	timedOut := &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", fakeErr{timeout: true, dead: true})}
+	require.True(t, timedOut.Timeout())
+	_, err := KeepError(&scripted{reads: []error{timedOut}}, nil).Read(nil)
+	var ne net.Error
+	require.ErrorAs(t, err, &ne)
+	assert.False(t, ne.Timeout())
+	assert.False(t, os.IsTimeout(err))
+	assert.ErrorIs(t, err, timedOut)
+	assert.Equal(t, Dead, Diagnose(err))
+	assert.Equal(t, timedOut.Error(), err.Error())
+}
+
+// TestKeepErrorKeepsLittle: only an error that ends the connection is kept.
+func TestKeepErrorKeepsLittle(t *testing.T) {
+	t.Parallel()
+	dead := &fakeErr{dead: true}
+	pass := []error{os.ErrDeadlineExceeded, io.EOF, net.ErrClosed, errors.New("else")}
+	conn := KeepError(&scripted{reads: append(pass, dead, io.EOF), writes: []error{errBrokenPipe, errBrokenPipe}}, nil)
+	if isBrokenPipe(errBrokenPipe) {
+		_, err := conn.Write(nil)
+		assert.Equal(t, errBrokenPipe, err, "EPIPE does not contain the reason")
+	}
+	for _, want := range pass {
+		_, err := conn.Read(nil)
+		assert.Equal(t, want, err)
+	}
+	for range 2 {
+		_, err := conn.Read(nil)
+		assert.ErrorIs(t, err, dead)
+		_, err = conn.Write(nil)
+		assert.ErrorIs(t, err, dead)
+		conn.(*errorKeeper).Conn.(*scripted).writes = []error{errBrokenPipe, errBrokenPipe}
+		conn.(*errorKeeper).Conn.(*scripted).reads = []error{io.EOF}
 	}
 }
 
-// TestKeepErrorPassesOn: all else is as it was.
+// TestKeepErrorOnce: readers and writers that fail at the same time get one error.
+func TestKeepErrorOnce(t *testing.T) {
+	t.Parallel()
+	const n = 50
+	s := &scripted{}
+	for range n {
+		s.reads = append(s.reads, fakeErr{dead: true, wraps: []error{errors.New("else")}})
+		s.writes = append(s.writes, fakeErr{dead: true})
+	}
+	var mu sync.Mutex
+	var reported, returned []error
+	conn := KeepError(s, func(_ net.Conn, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		reported = append(reported, err)
+	})
+	var wg sync.WaitGroup
+	for range n {
+		for _, do := range []func([]byte) (int, error){conn.Read, conn.Write} {
+			wg.Go(func() {
+				_, err := do(nil)
+				mu.Lock()
+				defer mu.Unlock()
+				returned = append(returned, err)
+			})
+		}
+	}
+	wg.Wait()
+	require.Len(t, reported, 1)
+	for _, err := range returned {
+		require.Same(t, reported[0], err)
+	}
+}
+
+// TestKeepErrorMethods: the result has the optional methods of the connection, and no
+// others, because pools test idle connections with them.
+func TestKeepErrorMethods(t *testing.T) {
+	t.Parallel()
+	tcp, _ := testpeer.New(t, "tcp")
+	pipe, _ := net.Pipe()
+	for name, c := range map[string]struct {
+		conn                    net.Conn
+		syscallConn, closeWrite bool
+	}{
+		"TCP":              {tcp, true, true},
+		"TLS":              {tls.Client(tcp, &tls.Config{ServerName: "x"}), false, true},
+		"pipe":             {pipe, false, false},
+		"only SyscallConn": {refuses{tcp}, true, false},
+	} {
+		kept := KeepError(c.conn, nil)
+		_, ok := kept.(syscall.Conn)
+		assert.Equal(t, c.syscallConn, ok, name)
+		_, ok = kept.(interface{ CloseWrite() error })
+		assert.Equal(t, c.closeWrite, ok, name)
+		assert.Equal(t, c.conn, kept.(interface{ NetConn() net.Conn }).NetConn(), name)
+	}
+	udp, err := net.Dial("udp", "127.0.0.1:9")
+	if err == nil {
+		t.Cleanup(func() { udp.Close() })
+		assert.Equal(t, udp, KeepError(udp, nil), "an error does not end it")
+		assert.Equal(t, embedsConn{udp}, KeepError(embedsConn{udp}, nil))
+	}
+}
+
+// TestKeepErrorPassesOn: everything else works as without KeepError.
 func TestKeepErrorPassesOn(t *testing.T) {
 	t.Parallel()
 	tcp, far := testpeer.New(t, "tcp")
-	conn := KeepError(tcp)
+	conn := KeepError(tcp, nil)
 	if err := Enable(conn, Options{Idle: 45 * time.Second}); !errors.Is(err, errors.ErrUnsupported) {
 		require.NoError(t, err)
-		o, err := Get(conn)
+		o, err := Get(tcp)
 		if !errors.Is(err, errors.ErrUnsupported) {
 			require.NoError(t, err)
 			assert.Equal(t, 45*time.Second, o.Idle)
@@ -62,7 +190,7 @@ func TestKeepErrorPassesOn(t *testing.T) {
 	assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	exchange(t, conn, far)
-	require.NoError(t, conn.(interface{ CloseWrite() error }).CloseWrite())
+	require.NoError(t, conn.(closeWriter).CloseWrite())
 	far.Close()
 	_, err = conn.Read(b)
 	assert.Equal(t, EOF, Diagnose(err))
@@ -71,7 +199,5 @@ func TestKeepErrorPassesOn(t *testing.T) {
 	assert.ErrorIs(t, err, net.ErrClosed)
 
 	pipe, _ := net.Pipe()
-	conn = KeepError(pipe)
-	assert.ErrorIs(t, conn.(interface{ CloseWrite() error }).CloseWrite(), errors.ErrUnsupported)
-	assert.ErrorIs(t, Enable(conn, Options{}), ErrNotTCP)
+	assert.ErrorIs(t, Enable(KeepError(pipe, nil), Options{}), ErrNotTCP)
 }

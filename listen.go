@@ -3,34 +3,38 @@ package keepalive
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net"
 	"syscall"
 	"time"
 )
 
-// ListenConfig returns a copy of lc, or of an empty net.ListenConfig when lc is
-// nil, whose listeners accept TCP connections that have o.
+// ListenConfig returns a copy of lc whose listeners accept TCP connections that have o. If
+// lc is nil, it copies an empty net.ListenConfig. The copy sets o in its Control hook, after
+// calling that of lc.
 //
-// On Linux o is set on the listening socket, once, and accepted connections
-// inherit it: accepting costs no further system call, where package net makes
-// four. A Multipath TCP socket, which package net makes by default, takes no
-// user timeout, and before Linux 6.10 neither times nor count: then the
-// listener is a plain TCP one, and lc's hook is called for both sockets. On a
-// connection whose peer really speaks Multipath TCP, death is noticed about a
-// minute late and Read fails with ENOTCONN (measured, Linux 6.18);
-// SetMultipathTCP(false) on lc rules it out.
+// On Linux, o is set on the listening socket, and accepted connections inherit it. So there
+// are no system calls for each connection, where package net makes four. On other systems
+// and on gVisor, package net sets the options of each connection. It ignores the kernel's
+// errors, does not set UserTimeout, and sets nothing if o.Disabled is set. If that matters,
+// use [Listener].
 //
-// On other systems a listener may not have keepalive on, or accepted
-// connections may not inherit it, so package net is told to set each of them.
-// It drops the errors that the kernel gives it, and knows no user timeout; with
-// Disabled it sets nothing at all. Where these matter, use [Listener].
+// Listen returns
 //
-// A Control hook of lc's is called first. A value that is negative or out of
-// range fails the listen, with an [*OptionError] inside the [*net.OpError]; an
-// option that this system lacks is left out, and networks other than TCP are
-// listened on as ever.
+//   - an [*OptionError] in a [*net.OpError] if a value in o is negative or out of range;
+//   - the kernel's error if it refuses an option, for example EPERM in a sandbox that
+//     forbids setsockopt.
+//
+// Listen ignores options that the system does not support. On networks other than TCP it
+// ignores o.
+//
+// Package net listens with Multipath TCP. If Linux lacks an option for it (the user timeout
+// always, and times and count before Linux 6.10), the listener is a plain TCP listener. The
+// hook of lc is then called for both sockets. On a connection whose peer uses Multipath TCP,
+// Linux drops the connection about a minute late, and Read returns ENOTCONN (measured, Linux
+// 6.18). To avoid that, call SetMultipathTCP(false) on lc.
 func ListenConfig(lc *net.ListenConfig, o Options) *net.ListenConfig {
-	return system.listenConfig(lc, o)
+	return host.variant().listenConfig(lc, o)
 }
 
 func (p *platform) listenConfig(lc *net.ListenConfig, o Options) *net.ListenConfig {
@@ -40,75 +44,89 @@ func (p *platform) listenConfig(lc *net.ListenConfig, o Options) *net.ListenConf
 	c := *lc
 	c.KeepAlive = -1
 	c.KeepAliveConfig = net.KeepAliveConfig{}
-	if p.inherited(o) {
+	if p.inherits(o) {
 		c.Control = chain(lc.Control, func(network, _ string, rc syscall.RawConn) error { return p.control(network, rc, o) })
 		return &c
 	}
-	c.Control = chain(lc.Control, func(network, _ string, _ syscall.RawConn) error { return p.checkTCP(network, o) })
+	c.Control = chain(lc.Control, func(network, _ string, rc syscall.RawConn) error { return p.controlListener(network, rc, o) })
 	if !o.Disabled {
 		c.KeepAliveConfig = p.netConfig(o)
 	}
 	return &c
 }
 
-// netConfig is o, which may be out of range, in package net's words: negative is
-// "leave it alone", and the unit is the second on every system.
-func (p *platform) netConfig(o Options) net.KeepAliveConfig {
-	rows := p.current()
-	if p.times != nil && rows[count] == nil && (o.Idle != 0 || o.Interval != 0) {
-		// The control code takes both times, and package net no Interval alone.
-		o.Idle, o.Interval = cmp.Or(o.Idle, p.times.idle), cmp.Or(o.Interval, p.times.interval)
+// controlListener sets what accepted sockets inherit, where they do not inherit all of o.
+func (p *platform) controlListener(network string, c syscall.RawConn, o Options) error {
+	if !isTCPNetwork(network) {
+		return nil
 	}
-	orLeave := func(i param) time.Duration {
-		v, r := o.get(i), rows[i]
+	if err := p.check(o); err != nil {
+		return err
+	}
+	user := p.opts[userTimeout]
+	if o.UserTimeout == 0 || user == nil || !user.inherited {
+		return nil
+	}
+	var set error
+	if err := c.Control(func(fd uintptr) { _, set = p.setFields(fd, o, []field{userTimeout}) }); err != nil {
+		return fmt.Errorf("keepalive: %w", err)
+	}
+	return set
+}
+
+// netConfig returns o for package net, in which a negative value means unchanged, and the
+// unit is the second on every system. o may be out of range.
+func (p *platform) netConfig(o Options) net.KeepAliveConfig {
+	if p.vals != nil && (o.Idle != 0 || o.Interval != 0) { // sets both times
+		o.Idle, o.Interval = cmp.Or(o.Idle, p.defaults.Idle), cmp.Or(o.Interval, p.defaults.Interval)
+	}
+	orUnchanged := func(f field) time.Duration {
+		v, opt := o.field(f), p.opts[f]
 		switch {
-		case v <= 0 || r == nil:
+		case v <= 0 || opt == nil:
 			return -1
-		case r.unit == time.Second/2: // NetBSD's, which package net takes for seconds
-			return time.Duration(r.encode(v)) * time.Second
+		case opt.unit == time.Second/2: // package net takes NetBSD's unit for seconds
+			return time.Duration(opt.roundUp(v)) * time.Second
 		}
 		return time.Duration(v)
 	}
-	return net.KeepAliveConfig{Enable: true, Idle: orLeave(idle), Interval: orLeave(interval), Count: int(orLeave(count))}
+	return net.KeepAliveConfig{Enable: true, Idle: orUnchanged(idle), Interval: orUnchanged(interval), Count: int(orUnchanged(count))}
 }
 
-// inherited reports whether accepted sockets have all of o from the listener.
-func (p *platform) inherited(o Options) bool {
-	if p.on == nil || !p.on.inherited {
+// inherits reports whether accepted sockets inherit all of o from the listener.
+func (p *platform) inherits(o Options) bool {
+	if p.opts[keepAlive] == nil || !p.opts[keepAlive].inherited {
 		return false
 	}
-	for i := range numParams {
-		if r := p.rows[i]; o.get(i) != 0 && r != nil && !r.inherited {
+	for f := range numFields {
+		if opt := p.opts[f]; o.field(f) != 0 && opt != nil && !opt.inherited {
 			return false
 		}
 	}
 	return true
 }
 
-// Listener sets Options on each connection that an existing listener accepts.
-// Where the listener is made by the program itself, [ListenConfig] does it at
-// less cost.
+// Listener sets Options on each connection that another listener accepts. If your program
+// creates the listener itself, [ListenConfig] costs less. Listener is for listeners
+// that you get from elsewhere, for example from [net.FileListener] (socket activation), or
+// that wrap their connections.
 //
-// It serves what package net has set already: on connections accepted from a
-// plain net.Listen or a [net.FileListener] (socket activation), a zero field
-// means package net's 15 s, 15 s and 9. It serves listeners whose connections
-// are wrapped, see [Enable] for what is understood, and hands them on as they
-// are. Connections that are not TCP, from a Unix listener, pass through.
+// Accepted connections keep the options that package net has set already. With a listener
+// of net.Listen, a zero field therefore means Go's default (Idle 15s, Interval 15s, Count 9).
+// Connections that are not TCP are returned unchanged.
 type Listener struct {
 	net.Listener
 
 	Options Options
 
-	// OnError is told what went wrong with a connection, before Accept returns
-	// it all the same. Without it, Options that are out of range set nothing,
-	// and nobody knows: give it, or ask Options.Validate first. It gets an error
-	// of [Get] or [Enable], that a connection is over among them, and is called
-	// in the goroutine of Accept, so it should be quick.
+	// OnError is called with a connection and the error of [Enable] or [Get], before Accept
+	// returns the connection. It is not called for [ErrNotTCP]. If OnError is nil, errors
+	// are ignored, and Options that are out of range set nothing. Accept waits for OnError.
 	OnError func(net.Conn, error)
 }
 
-// Accept returns the underlying listener's next connection, of the same
-// concrete type, with the Options set. It never fails because of them.
+// Accept returns the next connection of the underlying listener, with the Options set. Its
+// type does not change. Accept returns only errors of the underlying listener.
 func (l Listener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil || conn == nil {
@@ -119,7 +137,7 @@ func (l Listener) Accept() (net.Conn, error) {
 		return conn, nil
 	}
 	if err == nil {
-		err = over(conn)
+		err = checkConnected(conn)
 	}
 	if err != nil && !errors.Is(err, ErrNotTCP) {
 		l.OnError(conn, err)

@@ -67,13 +67,13 @@ func TestListenConfig(t *testing.T) {
 				testpeer.Need(t, err)
 				far, _ := accepted(t, l, nil)
 				assert.IsType(t, &net.TCPConn{}, far)
-				if !system.inherited(o) && o.UserTimeout != 0 {
+				if !host.variant().inherits(o) && o.UserTimeout != 0 {
 					o.UserTimeout = 0 // as documented
 				}
 				got := inForce(t, far, o)
-				for i := range numParams { // what o leaves alone is the system's, not package net's
-					if o.get(i) == 0 {
-						assert.Equal(t, want.get(i), got.get(i), i.String())
+				for i := range numFields { // what o leaves alone is the system's, not package net's
+					if o.field(i) == 0 {
+						assert.Equal(t, want.field(i), got.field(i), i.String())
 					}
 				}
 			})
@@ -96,38 +96,38 @@ func TestListenConfigErrors(t *testing.T) {
 	require.ErrorIs(t, err, mine)
 }
 
-// TestListenConfigOfMadeUpSystems: which way is taken where accepted sockets
+// TestListenConfigOfFakeSystems: which way is taken where accepted sockets
 // do not inherit, or a listener is not safe with keepalive.
-func TestListenConfigOfMadeUpSystems(t *testing.T) {
+func TestListenConfigOfFakeSystems(t *testing.T) {
 	t.Parallel()
 	o := Options{Idle: 45 * time.Second, Interval: 15 * time.Second}
 	each := net.KeepAliveConfig{Enable: true, Idle: o.Idle, Interval: o.Interval, Count: -1}
 	for name, c := range map[string]struct {
-		inherited []param // and the switch, unless it is empty
+		inherited []field // and the switch, unless it is empty
 		o         Options
 		listener  bool
 		each      net.KeepAliveConfig
 	}{
-		"all (Linux)":                    {[]param{idle, interval, count, userTimeout}, o, true, net.KeepAliveConfig{}},
-		"all, off":                       {[]param{idle, interval, count, userTimeout}, Options{Disabled: true}, true, net.KeepAliveConfig{}},
-		"all but idle":                   {[]param{interval, count}, o, false, each},
-		"all but idle, not asked for":    {[]param{interval, count}, Options{Interval: 15 * time.Second}, true, net.KeepAliveConfig{}},
+		"all (Linux)":                    {[]field{idle, interval, count, userTimeout}, o, true, net.KeepAliveConfig{}},
+		"all, off":                       {[]field{idle, interval, count, userTimeout}, Options{Disabled: true}, true, net.KeepAliveConfig{}},
+		"all but idle":                   {[]field{interval, count}, o, false, each},
+		"all but idle, not asked for":    {[]field{interval, count}, Options{Interval: 15 * time.Second}, true, net.KeepAliveConfig{}},
 		"nothing, or dangerous":          {nil, o, false, each},
 		"nothing, or dangerous; on":      {nil, Options{}, false, net.KeepAliveConfig{Enable: true, Idle: -1, Interval: -1, Count: -1}},
 		"nothing, or dangerous; off":     {nil, Options{Idle: 45 * time.Second, Disabled: true}, false, net.KeepAliveConfig{}},
 		"nothing, or dangerous; count":   {nil, Options{Count: 3}, false, net.KeepAliveConfig{Enable: true, Idle: -1, Interval: -1, Count: 3}},
-		"all but the user timeout":       {[]param{idle, interval, count}, Options{Idle: 45 * time.Second, UserTimeout: time.Minute}, false, net.KeepAliveConfig{Enable: true, Idle: 45 * time.Second, Interval: -1, Count: -1}},
+		"all but the user timeout":       {[]field{idle, interval, count}, Options{Idle: 45 * time.Second, UserTimeout: time.Minute}, false, net.KeepAliveConfig{Enable: true, Idle: 45 * time.Second, Interval: -1, Count: -1}},
 		"half-seconds":                   {nil, Options{Idle: 45 * time.Second, Interval: 1}, false, net.KeepAliveConfig{Enable: true, Idle: 90 * time.Second, Interval: time.Second, Count: -1}},
-		"all but a user timeout of none": {[]param{idle, interval, count}, Options{Idle: 45 * time.Second, UserTimeout: NoUserTimeout}, false, net.KeepAliveConfig{Enable: true, Idle: 45 * time.Second, Interval: -1, Count: -1}},
+		"all but a user timeout of none": {[]field{idle, interval, count}, Options{Idle: 45 * time.Second, UserTimeout: NoUserTimeout}, false, net.KeepAliveConfig{Enable: true, Idle: 45 * time.Second, Interval: -1, Count: -1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, k := fake(time.Second, time.Second)
 			if name == "half-seconds" { // NetBSD, whose unit package net takes for a second
-				p.rows[idle].unit, p.rows[interval].unit = time.Second/2, time.Second/2
+				p.opts[idle].unit, p.opts[interval].unit = time.Second/2, time.Second/2
 			}
-			p.on.inherited = c.inherited != nil
+			p.opts[keepAlive].inherited = c.inherited != nil
 			for _, i := range c.inherited {
-				p.rows[i].inherited = true
+				p.opts[i].inherited = true
 			}
 			lc := p.listenConfig(nil, c.o)
 			assert.Equal(t, c.each, lc.KeepAliveConfig)
@@ -139,6 +139,7 @@ func TestListenConfigOfMadeUpSystems(t *testing.T) {
 		})
 	}
 	old, _ := fakeWindows(true)
+	old = old.variantOf(7)
 	for _, c := range []struct {
 		o    Options
 		want net.KeepAliveConfig
@@ -149,7 +150,7 @@ func TestListenConfigOfMadeUpSystems(t *testing.T) {
 	} {
 		assert.Equal(t, c.want, old.listenConfig(nil, c.o).KeepAliveConfig, "Windows before 1709")
 	}
-	lc := (&platform{name: "madeup"}).listenConfig(nil, o)
+	lc := (&platform{name: "fakeos"}).listenConfig(nil, o)
 	require.NoError(t, lc.Control("tcp4", "", rawConn{}))
 }
 
@@ -301,7 +302,7 @@ func TestListenerErrors(t *testing.T) {
 		t.Cleanup(func() { l.Close() })
 		accepted(t, Listener{Listener: hiding{l}, OnError: onError}, nil)
 		require.Len(t, reports, 1)
-		assert.ErrorContains(t, reports[0].err, "no way to the socket inside keepalive.hides")
+		assert.ErrorContains(t, reports[0].err, "cannot find the socket of keepalive.hidden")
 		assert.NotErrorIs(t, reports[0].err, errors.ErrUnsupported)
 	})
 	t.Run("closed", func(t *testing.T) {
@@ -385,4 +386,28 @@ func TestStorm(t *testing.T) {
 	}
 	// Under Wine each thread has some of its own.
 	assert.LessOrEqual(t, descriptors(), before+total/20, "no descriptor leaked")
+}
+
+// blocking is a connection whose addresses are not known before data arrives, as of
+// armon/go-proxyproto.
+type blocking struct{ hidden }
+
+func (blocking) LocalAddr() net.Addr  { select {} }
+func (blocking) RemoteAddr() net.Addr { select {} }
+
+type blockingListener struct{ net.Listener }
+
+func (blockingListener) Accept() (net.Conn, error) { return blocking{}, nil }
+
+// TestListenerDoesNotBlock: one silent client must not block Accept.
+func TestListenerDoesNotBlock(t *testing.T) {
+	t.Parallel()
+	done := make(chan error, 1)
+	go Listener{Listener: blockingListener{}, OnError: func(_ net.Conn, err error) { done <- err }}.Accept()
+	select {
+	case err := <-done:
+		assert.ErrorContains(t, err, "cannot find the socket of keepalive.")
+	case <-time.After(20 * time.Second):
+		t.Fatal("Accept blocks")
+	}
 }

@@ -47,9 +47,9 @@ var headers = map[string]numbers{
 // doc.go, and keepalive's own sources, say the same.
 var limits = map[string][4]string{ // idle, interval, count, user timeout
 	"linux":     {"1..32767, inherited", "1..32767, inherited", "1..127, inherited", "1..math.MaxInt32, inherited"},
-	"windows":   {"1..math.MaxUint32/1000", "1..math.MaxUint32/1000", "1..255", "1..math.MaxInt32, none -1"},
+	"windows":   {"1..math.MaxUint32/1000", "1..math.MaxUint32/1000", "1..255", "1..math.MaxInt32, unlimited -1"},
 	"darwin":    {"1..math.MaxUint32/1000", "1..math.MaxUint32/1000", "1..math.MaxInt32", "1..math.MaxUint32/1000"},
-	"freebsd":   {"1..math.MaxUint32/1000", "1..math.MaxUint32/1000", "1..math.MaxInt32", "1..math.MaxUint32/1000"},
+	"freebsd":   {"1..math.MaxUint32/1000", "1..math.MaxUint32/1000", "1..math.MaxInt32", "1..math.MaxInt32/1000"},
 	"netbsd":    {"1..math.MaxInt32/50", "1..math.MaxInt32/50", "1..math.MaxInt32"},
 	"openbsd":   {},
 	"dragonfly": {"1..32767", "1..32767", "1..127"},
@@ -63,8 +63,8 @@ func limitsOf(row map[string]ast.Expr) string {
 		return ""
 	}
 	s := text(row["min"]) + ".." + text(row["max"])
-	if row["none"] != nil {
-		s += ", none " + text(row["none"])
+	if row["unlimited"] != nil {
+		s += ", unlimited " + text(row["unlimited"])
 	}
 	if row["inherited"] != nil {
 		s += ", inherited"
@@ -129,14 +129,14 @@ func TestNumbers(t *testing.T) {
 		for i, field := range []string{"idle", "interval", "count", "userTimeout"} {
 			assert.Equalf(t, limits[system][i], limitsOf(rows[field]), "%s: %s", target, field)
 		}
-		assert.Equalf(t, system == "linux", rows["on"]["inherited"] != nil, "%s: only Linux was measured", target)
+		assert.Equalf(t, system == "linux", rows["keepAlive"]["inherited"] != nil, "%s: only Linux was measured", target)
 		theirs := src.load(t, goos, goarch, filepath.Join(sys, pkg))
 		value := func(e ast.Expr) int64 {
 			v, ok := ours.eval(e, &theirs)
 			require.Truef(t, ok, "%s: cannot evaluate %#v", target, e)
 			return v
 		}
-		for field, number := range map[string]int64{"on": want.on, "idle": want.idle, "interval": want.interval, "count": want.count, "userTimeout": want.userTimeout} {
+		for field, number := range map[string]int64{"keepAlive": want.on, "idle": want.idle, "interval": want.interval, "count": want.count, "userTimeout": want.userTimeout} {
 			row := rows[field]
 			if number == none {
 				assert.Nilf(t, row, "%s: %s", target, field)
@@ -147,7 +147,7 @@ func TestNumbers(t *testing.T) {
 			name, _ := strconv.Unquote(row["name"].(*ast.BasicLit).Value)
 			assert.Equalf(t, number, value(row["opt"]), "%s: %s", target, name)
 			level := int64(6)
-			if field == "on" {
+			if field == "keepAlive" {
 				level = want.solSocket
 			}
 			assert.Equalf(t, level, value(row["level"]), "%s: level of %s", target, name)
@@ -228,11 +228,9 @@ func (s sources) load(t *testing.T, goos, goarch, dir string) source {
 // table returns the rows of the variable of that name, each by its keys.
 func (s source) table(t *testing.T) map[string]map[string]ast.Expr {
 	rows := map[string]map[string]ast.Expr{}
-	for key, e := range keyed(s.vars["table"]) {
+	for key, e := range keyed(s.vars["host"]) {
 		switch key {
-		case "on":
-			rows["on"] = keyed(e)
-		case "rows":
+		case "opts":
 			for name, row := range keyed(e) {
 				rows[name] = keyed(row)
 			}

@@ -5,75 +5,80 @@ import (
 	"time"
 )
 
-// Options says how the kernel probes an idle connection, and how long it waits
-// for data it has sent.
+// Options are the keepalive settings and the user timeout of a connection.
 //
-// A zero field leaves the socket's current setting alone, so Options{} means
-// "on, with the timing it has". A negative field is an error, and so is one
-// outside the range that the system takes; both are found before anything is
-// set. Durations are rounded up to the system's unit, never down: 1.5 s is
-// 2 s where the unit is the second.
+// A zero field leaves the current setting unchanged. For example, Options{} turns
+// keepalive on with the times that the connection already has. A negative value,
+// or one that the system does not accept, is an error, and nothing is set.
+// Durations are rounded up to the unit of the system. For example, 1.5s becomes
+// 2s on Linux.
 //
-// A dead peer on an idle connection is noticed after Idle + Interval·Count, and
-// a little more: the kernel's timers are late, on Linux by up to an eighth. There
-// a user timeout replaces the count: see UserTimeout.
+// A dead peer of an idle connection is detected after Idle + Interval·Count. For
+// example, Idle 45s, Interval 5s and Count 3 make a detection time of 60s. Kernel
+// timers can be late, on Linux by up to 1/8 of the time. UserTimeout can change
+// the detection time, see [Options.DetectionTime].
 type Options struct {
-	// Idle is how long nothing must have arrived before the first probe is
-	// sent: TCP_KEEPIDLE, and TCP_KEEPALIVE on Darwin. The default is two hours
-	// on every system here, the least that RFC 9293, section 3.8.4, allows,
-	// unless the administrator has changed it.
+	// Idle is the time without a segment from the peer after which the first probe
+	// is sent. The option is TCP_KEEPIDLE, or TCP_KEEPALIVE on macOS. The default is
+	// two hours on every system, as in RFC 9293, section 3.8.4.
 	Idle time.Duration
 
-	// Interval is the time between unanswered probes: TCP_KEEPINTVL.
+	// Interval is the time between two unanswered probes (TCP_KEEPINTVL).
 	Interval time.Duration
 
-	// Count is how many probes go unanswered before the connection is
-	// dropped: TCP_KEEPCNT.
+	// Count is the number of unanswered probes after which the kernel drops the
+	// connection (TCP_KEEPCNT).
+	//
+	// Do not use a huge Count for "never": some systems compute
+	// Idle + Interval·Count in 32 bits. A sum that is too large for such a system is
+	// an error. To turn keepalive off, use Disabled.
 	Count int
 
-	// UserTimeout is how long sent data may stay unacknowledged before the
-	// connection is dropped: TCP_USER_TIMEOUT on Linux, TCP_MAXRT on Windows,
-	// TCP_RXT_CONNDROPTIME on Darwin, TCP_MAXUNACKTIME on FreeBSD,
-	// TCP_ABORT_THRESHOLD on illumos and Solaris, absent elsewhere. Keepalive
-	// is no help there: Linux sends no probe while data is unacknowledged
-	// (net/ipv4/tcp_timer.c, tcp_keepalive_timer), and its own limit, the
-	// sysctl tcp_retries2, amounts to about fifteen minutes (tcp(7)).
+	// UserTimeout is the time that sent data may remain unacknowledged before the
+	// kernel drops the connection. [NoUserTimeout] removes the limit. For example,
+	// without a user timeout Linux retransmits data to a dead peer for about 15
+	// minutes (tcp_retries2, tcp(7)) and sends no probes meanwhile.
 	//
-	// NoUserTimeout takes it away again.
+	// The option is TCP_USER_TIMEOUT on Linux, TCP_MAXRT on Windows,
+	// TCP_RXT_CONNDROPTIME on macOS, TCP_MAXUNACKTIME on FreeBSD, and
+	// TCP_ABORT_THRESHOLD on illumos and Solaris. Other systems have none.
 	//
-	// On Linux it also replaces Count: an idle connection whose peer is dead
-	// is dropped when a probe is due, at least one is unanswered, and the
-	// silence has lasted for UserTimeout. That is after
-	// Idle + Interval·max(1, ⌈(UserTimeout−Idle)/Interval⌉), or one Interval
-	// earlier when UserTimeout lies within the timers' lateness above that. A
-	// value below Idle+Interval kills after a single lost probe, one above
-	// Idle + Interval·Count delays the detection. With data in flight the time
-	// counts from the first retransmission, so two retransmission timeouts are
-	// added: 2·(RTT + 0.2 s), measured on Linux 6.18. A closed receive window
-	// counts too, so a peer that reads nothing for that long is dropped although
-	// it lives.
+	// On Linux, UserTimeout also
+	//
+	//   - replaces Count on an idle connection. The connection is dropped at the
+	//     first probe that is due after UserTimeout of silence, if a probe is
+	//     unanswered. Choose a value between Idle+Interval, so that one lost probe is
+	//     tolerated, and Idle + Interval·Count;
+	//   - limits connect, if it is set before. For example, a dial with
+	//     UserTimeout 1s fails if the first SYN is lost;
+	//   - drops a peer that keeps its receive window closed for that long, although
+	//     it answers;
+	//   - counts from the first retransmission. With data in flight the connection is
+	//     dropped 2·(RTT + 0.2s) later than UserTimeout (measured, Linux 6.18).
+	//
+	// Other systems check it only when they retransmit, and wait twice as long each
+	// time. macOS, FreeBSD and illumos can be late by up to the timeout itself, at
+	// most by 64s (sources of xnu, FreeBSD and illumos).
 	UserTimeout time.Duration
 
-	// Disabled turns keepalive off. The times above are set all the same and
-	// take effect when it is turned on again.
+	// Disabled turns keepalive off. The other fields are set as well, and take
+	// effect when keepalive is turned on again.
 	Disabled bool
 }
 
-// NoUserTimeout, as a UserTimeout, is no limit of the connection's own on how
-// long data may stay unacknowledged: the system's retransmission limit holds,
-// and on Windows, illumos and Solaris there is none at all. It is what [Get]
-// reports where none is set, so that Enable can restore it.
+// NoUserTimeout is a UserTimeout without a limit. The kernel then uses its own
+// limit for retransmissions; Windows, illumos and Solaris have none. [Get] returns
+// NoUserTimeout if no user timeout is set.
 const NoUserTimeout = time.Duration(math.MaxInt64)
 
-// Validate reports what this system would refuse or lacks, before there is a
-// connection. First it checks o against the known ranges; then it asks the
-// kernel, by setting o on a fresh socket that is never bound nor connected.
+// Validate reports whether this system accepts o. It checks the ranges, and then
+// sets o on a new socket that is never connected.
 //
-// The errors are those of [Enable]; Validate also fails when no socket can be
-// had, for want of descriptors, say.
+// It returns the errors that [Enable] returns for o, or another error if no
+// socket can be created.
 func (o Options) Validate() error {
-	if err := system.check(o); err != nil {
+	if err := host.check(o); err != nil {
 		return err
 	}
-	return system.validate(o)
+	return host.variant().validate(o)
 }

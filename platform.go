@@ -8,392 +8,354 @@ import (
 	"math"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
 
-// param is one of the numbers in Options.
-type param int
+// platform describes one operating system: a table of its socket options, and the
+// system calls that read and set them. An option that the system does not have is
+// nil.
+type platform struct {
+	name        string
+	opts        [numOpts]*sockOpt
+	kernel      kernel         // nil: the real one
+	protocolOpt *sockOpt       // SO_PROTOCOL, if there is Multipath TCP
+	vals        *keepaliveVals // sets Idle and Interval in place of their options
+	info        *infoCall
+	variants    *variants
+
+	defaults     Options                          // as documented, if the kernel cannot be asked
+	readDefaults func(*platform) (Options, error) // reads defaults that a new socket does not have
+	defaultAbort time.Duration                    // Interval·Count until both are set
+	maxTotal     time.Duration                    // largest Idle + Interval·Count; 0: any
+
+	userTimeoutRule userTimeoutRule
+
+	// setRestarts: setting an option restarts the keepalive timer. Then only options
+	// that change are set.
+	setRestarts bool
+
+	// dropsSilent: the kernel drops a connection that has been silent for
+	// Interval·Count when Idle is set, before it sends a probe.
+	dropsSilent bool
+
+	// setAfterConnect: options that are set before connect do not start the timer.
+	setAfterConnect bool
+}
+
+// userTimeoutRule is what a user timeout does to an idle connection.
+type userTimeoutRule uint8
 
 const (
-	idle param = iota
-	interval
-	count
-	userTimeout
-	numParams
+	ignoresUserTimeout userTimeoutRule = iota
+	userTimeoutReplacesCount
+	userTimeoutLimitsCount // the connection is dropped at the earlier of both
 )
 
-// order is the order in which they are set. The idle time comes last: when a
-// connection has been silent for longer, Linux probes at once, and the next probe
-// comes after the interval that it has by then.
-var order = [numParams]param{interval, count, userTimeout, idle}
-
-func (p param) String() string {
-	return [...]string{"Idle", "Interval", "Count", "UserTimeout"}[p]
+// keepaliveVals is a control code of Windows that turns keepalive on or off and sets
+// Idle and Interval, all at once. It cannot be read.
+type keepaliveVals struct {
+	name string
 }
 
-// row is one socket option of one system.
-type row struct {
-	name       string        // as the system's headers have it
-	level, opt int           // arguments of setsockopt
-	unit       time.Duration // what one of the option's integer stands for; 1 for a plain number
-	min, max   int64         // what the system takes, in units
-	none       int32         // UserTimeout only: the integer that means NoUserTimeout
-	inherited  bool          // accepted sockets have it from the listener, measured, and the listener is safe with it
-}
-
-// isNone reports whether v asks for no limit at all.
-func (p param) isNone(v int64) bool { return p == userTimeout && v == int64(NoUserTimeout) }
-
-// number is the unit of a plain number.
-const number time.Duration = 1
-
-// platform is one operating system: a table, and the system calls it is fed to.
-// An option whose row is nil is missing there.
-type platform struct {
-	name   string
-	on     *row // SO_KEEPALIVE
-	rows   [numParams]*row
-	proto  *row   // the option that reads the protocol, where there is Multipath TCP
-	times  *times // what idle and interval are set with where their options are missing
-	kernel kernel
-	info   *infoCall // nil where there is none
-
-	userTimeoutRules bool                             // it replaces the count, and alone counts while data is in flight: Linux, as in firstProbe
-	abort            time.Duration                    // what interval·count is until both are set
-	elsewhere        func(*platform) (Options, error) // the defaults that cannot be read from a socket
-}
-
-// times is a control code that switches keepalive and sets both of its times
-// at once, in milliseconds, and cannot be read: Windows's SIO_KEEPALIVE_VALS.
-type times struct {
-	name           string
-	idle, interval time.Duration // the system's own, for the one that is to be left alone
-}
-
-// infoCall is how to read what the kernel knows of a connection.
-type infoCall struct {
-	name, call string
-	read       func(fd uintptr) (i Info, open bool, err error) // whether the connection is still one
-}
-
-// kernel is the system calls. There is one for every kind of system, and
-// made-up ones in the tests.
+// kernel is the system calls. systemCalls is the real one, and tests have a fake one.
 type kernel interface {
-	set(fd uintptr, level, opt int, v int32) error
-	get(fd uintptr, level, opt int) (int32, error)
-	setTimes(fd uintptr, on bool, idle, interval uint32) error
-	missing(err error) bool              // does err say that there is no such option?
-	inetStream(fd uintptr) (bool, error) // a stream socket over IPv4 or IPv6?
-	peer(fd uintptr) error               // getpeername's, nil while connected
+	setsockopt(fd uintptr, level, opt int, v int32) error
+	getsockopt(fd uintptr, level, opt int) (int32, error)
+	setKeepaliveVals(fd uintptr, on bool, idleMs, intervalMs uint32) error
+	isUnsupported(err error) bool      // reports whether err means that there is no such option
+	isStream(fd uintptr) (bool, error) // reports whether fd is a stream socket over IPv4 or IPv6
+	getpeername(fd uintptr) error      // nil while the socket is connected
 }
 
-// isTCP asks for an option that every TCP has. Linux answers for other sockets
-// that there is no such option. BSD may say EINVAL, but to a TCP socket that
-// was reset as well: then the kind of socket decides.
-func (p *platform) isTCP(fd uintptr) error {
-	const ipprotoTCP, tcpNoDelay = 6, 1 // on every system
-	_, err := p.kernel.get(fd, ipprotoTCP, tcpNoDelay)
-	switch {
-	case err == nil:
-		return nil
-	case p.kernel.missing(err):
-		return errNotTCP
+func (p *platform) sys() kernel {
+	if p.kernel != nil {
+		return p.kernel
 	}
-	stream, err := p.kernel.inetStream(fd)
-	if err == nil && !stream {
-		err = errNotTCP
-	}
-	return err
+	return systemCalls{}
 }
 
-// errNotTCP is isTCP's answer for a socket of another kind.
-var errNotTCP = errors.New("not TCP")
-
-// isMultipath reports whether the socket is a Multipath TCP one.
-func (p *platform) isMultipath(fd uintptr) bool {
-	const ipprotoMPTCP = 262
-	if p.proto == nil {
-		return false
-	}
-	v, err := p.kernel.get(fd, p.proto.level, p.proto.opt)
-	return err == nil && v == ipprotoMPTCP
+// variants finds out which variant of a system runs this program. For example,
+// gVisor looks like Linux, and Windows before 10 version 1709 lacks options.
+type variants struct {
+	detect func(p *platform, fd uintptr) *platform // asks with any TCP socket
+	found  atomic.Pointer[platform]
 }
 
-// encode returns v, a positive value, in r's unit, rounded up.
-func (r *row) encode(v int64) int64 {
-	n := v / int64(r.unit)
-	if v%int64(r.unit) != 0 {
-		n++
+// variantOf returns p's variant on this kernel. It asks the kernel once, with fd.
+func (p *platform) variantOf(fd uintptr) *platform {
+	if p.variants == nil {
+		return p
 	}
-	return n
+	v := p.variants.found.Load()
+	if v == nil {
+		v = p.variants.detect(p, fd)
+		p.variants.found.Store(v)
+	}
+	return v
 }
 
-// raw is the integer for the kernel; check has seen to it that it fits.
-func (r *row) raw(p param, v int64) int32 {
-	if p.isNone(v) {
-		return r.none
+// variant is variantOf without a socket at hand. If it cannot create one, it
+// returns p, and asks again next time.
+func (p *platform) variant() *platform {
+	if p.variants == nil {
+		return p
 	}
-	return int32(r.encode(v))
+	v := p.variants.found.Load()
+	if v == nil {
+		v = p
+		withNewSocket(func(fd uintptr) { v = p.variantOf(fd) })
+	}
+	return v
 }
 
-// decode is the reverse of raw. An integer without meaning is zero, not known.
-func (r *row) decode(p param, raw int32) int64 {
-	if p == userTimeout && raw == r.none {
-		return int64(NoUserTimeout)
+// useKeepaliveVals returns the table for a Windows that lacks TCP_KEEPIDLE and
+// TCP_KEEPINTVL (before 10 version 1709), and perhaps TCP_KEEPCNT (before 1703).
+func useKeepaliveVals(p *platform, fd uintptr) *platform {
+	lacks := func(opt *sockOpt) bool {
+		_, err := p.sys().getsockopt(fd, opt.level, opt.opt)
+		return err != nil && p.sys().isUnsupported(err)
 	}
-	return max(0, int64(raw)) * int64(r.unit)
+	if !lacks(p.opts[idle]) {
+		return p
+	}
+	old := *p
+	old.variants = nil
+	old.vals = &keepaliveVals{name: "SIO_KEEPALIVE_VALS"}
+	ms := &sockOpt{name: old.vals.name, unit: time.Millisecond, min: 1, max: math.MaxUint32 / 1000 * 1000}
+	old.opts[idle], old.opts[interval] = ms, ms
+	if lacks(p.opts[count]) {
+		old.opts[count] = nil
+	}
+	return &old
 }
 
-func (o *Options) get(p param) int64 {
-	switch p {
-	case idle:
-		return int64(o.Idle)
-	case interval:
-		return int64(o.Interval)
-	case count:
-		return int64(o.Count)
-	default:
-		return int64(o.UserTimeout)
-	}
-}
-
-func (o *Options) set(p param, v int64) {
-	switch p {
-	case idle:
-		o.Idle = time.Duration(v)
-	case interval:
-		o.Interval = time.Duration(v)
-	case count:
-		o.Count = int(min(v, math.MaxInt)) // int has 32 bits on some
-	default:
-		o.UserTimeout = time.Duration(v)
-	}
-}
-
-// check finds values that no call must be made with.
+// check returns an error for a value that no system call must be made with.
 func (p *platform) check(o Options) error {
-	for i := range numParams {
-		v, r := o.get(i), p.rows[i]
-		if v == 0 || i.isNone(v) {
+	for f := range numFields {
+		v, opt := o.field(f), p.opts[f]
+		if v == 0 || f.unlimited(v) {
 			continue
 		}
 		var why error
 		switch {
-		case v < 0 && r == nil:
-			why = errors.New("is negative; zero leaves the setting alone")
+		case v < 0 && opt == nil:
+			why = errors.New("must be 0 (unchanged) or positive")
 		case v < 0:
-			why = fmt.Errorf("is negative; %s takes %s, zero leaves the setting alone", p.name, r.limits(i))
-		case r != nil && (v <= (r.min-1)*int64(r.unit) || v > r.max*int64(r.unit)): // as it would be after encode, without a division
-			why = fmt.Errorf("is out of range; %s takes %s (%s)", p.name, r.limits(i), r.name)
+			why = fmt.Errorf("must be 0 (unchanged) or %s on %s", opt.limits(f), p.name)
+		case opt != nil && !opt.inRange(v):
+			why = fmt.Errorf("must be %s on %s (%s)", opt.limits(f), p.name, opt.name)
 		default:
 			continue
 		}
-		return &OptionError{Option: i.String(), Value: i.value(v), Err: why}
+		return &OptionError{Option: f.String(), Value: f.value(v), Err: why}
 	}
-	return nil
+	if p.maxTotal == 0 {
+		return nil
+	}
+	return p.checkTotal(o.or(p.defaults))
 }
 
-func (r *row) limits(p param) string {
-	return fmt.Sprintf("%v to %v", p.value(r.min*int64(r.unit)), p.value(r.max*int64(r.unit)))
+// checkTotal returns an error if Idle + Interval·Count overflows in the kernel.
+func (p *platform) checkTotal(o Options) error {
+	total := addSat(o.Idle, mulSat(o.Interval, int64(o.Count)))
+	if p.maxTotal == 0 || total <= p.maxTotal {
+		return nil
+	}
+	return &OptionError{Option: count.String(), Value: o.Count, Err: fmt.Errorf(
+		"Idle + Interval·Count is %v with Idle %v and Interval %v: must be at most %v on %s", total, o.Idle, o.Interval, p.maxTotal, p.name)}
 }
 
-// apply sets o, which has passed check, on a socket: all that the system has.
-// It stops at a real failure, and otherwise names all the options it missed.
+// or returns o with the fields of other for those that are zero.
+func (o Options) or(other Options) Options {
+	for f := range numFields {
+		o.setField(f, cmp.Or(o.field(f), other.field(f)))
+	}
+	return o
+}
+
+// apply sets o, which check accepts, on a socket. If options are unsupported, it
+// sets all others, and returns one error for them. It stops at any other error.
 func (p *platform) apply(fd uintptr, o Options) error {
-	var lacking missingOptions
-	if err := p.turn(fd, !o.Disabled); err != nil {
-		if !errors.Is(err, errors.ErrUnsupported) {
-			return err
-		}
-		lacking = append(lacking, err)
-	}
-	if p.times != nil && (o.Idle != 0 || o.Interval != 0 || o.Disabled) {
-		done, err := p.applyTimes(fd, o)
+	fields := setOrder[:]
+	if p.setRestarts {
+		changed, switched, err := p.changes(fd, o)
 		if err != nil {
 			return err
 		}
-		if done {
-			o.Idle, o.Interval = 0, 0
+		o = changed
+		if !switched {
+			fields = fields[1:]
 		}
 	}
-	for _, i := range order {
-		v := o.get(i)
-		if v == 0 {
+	unsupported, err := p.setFields(fd, o, fields)
+	if err == nil && p.vals != nil && (o.Idle != 0 || o.Interval != 0 || o.Disabled) {
+		err = p.setVals(fd, o)
+	}
+	if err != nil {
+		return err
+	}
+	return unsupported.err()
+}
+
+// setOrder is the order in which options are set. macOS starts the timer of a connection
+// when Idle is set while keepalive is on (xnu bsd/netinet/tcp_usrreq.c, tcp_ctloutput). If
+// the connection has been silent for longer than Idle, Linux sends a probe at once, and the
+// next one after the Interval that is set by then.
+var setOrder = [numOpts]field{keepAlive, interval, count, userTimeout, idle}
+
+// setFields sets the given fields of o. It returns those that are unsupported, and the first
+// other error.
+func (p *platform) setFields(fd uintptr, o Options, fields []field) (unsupported unsupportedOptions, _ error) {
+	for _, f := range fields {
+		v, opt := o.field(f), p.opts[f]
+		if v == 0 && f != keepAlive || p.vals != nil && (f == idle || f == interval) {
 			continue
 		}
-		err := p.applyRow(fd, i, v)
+		err := errNoOption
+		switch {
+		case opt == nil:
+		case p.kernel == nil:
+			err = setsockopt(fd, opt.level, opt.opt, opt.toKernel(f, v)) // inlined
+		default:
+			err = p.kernel.setsockopt(fd, opt.level, opt.opt, opt.toKernel(f, v))
+		}
 		if err == nil {
 			continue
 		}
-		if !errors.Is(err, errors.ErrUnsupported) {
-			return err
-		}
-		if !i.isNone(v) { // there is none where there is no option for it
-			lacking = append(lacking, err)
+		err = &OptionError{Option: f.String(), Value: f.value(v), Err: p.wrapErr(opt, "setsockopt", err)}
+		switch {
+		case !errors.Is(err, errors.ErrUnsupported):
+			return unsupported, err
+		case !f.unlimited(v): // without an option there is no limit
+			unsupported = append(unsupported, err)
 		}
 	}
-	return lacking.err()
+	return unsupported, nil
 }
 
-// get is read for a connection, and an error when that is over.
-func (p *platform) get(fd uintptr) (Options, error) {
-	o, err := p.read(fd)
-	if p.on != nil && (err == nil || errors.Is(err, errors.ErrUnsupported)) {
-		err = cmp.Or(p.over(fd), err)
+// changes returns o without the values that are in effect already, and whether
+// keepalive has to be turned on or off. It returns an error if the kernel would
+// drop the connection because of the changes.
+func (p *platform) changes(fd uintptr, o Options) (changed Options, switched bool, err error) {
+	now, err := p.read(fd)
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return o, true, err
 	}
-	return o, err
+	result := o.or(now)
+	if err := p.checkTotal(result); err != nil {
+		return o, true, err
+	}
+	if now.Disabled == o.Disabled {
+		for f := range numFields {
+			if opt := p.opts[f]; opt != nil && o.field(f) > 0 && !f.unlimited(o.field(f)) && opt.roundUp(o.field(f))*int64(opt.unit) == now.field(f) {
+				o.setField(f, 0)
+			}
+		}
+	}
+	if p.dropsSilent && o.Idle != 0 && !o.Disabled && p.info != nil {
+		limit := mulSat(result.Interval, int64(result.Count))
+		if i, open, err := p.info.read(fd); err == nil && open && i.Silence >= limit {
+			return o, true, fmt.Errorf("keepalive: the connection has been silent for %v: %s would drop it when Idle is set, because Interval·Count is only %v; set options earlier, or after data has arrived",
+				i.Silence.Round(time.Millisecond), p.name, limit)
+		}
+	}
+	return o, now.Disabled != o.Disabled, nil
 }
 
-// over is an error when the connection is over, or was never made.
-func (p *platform) over(fd uintptr) error {
-	gone := p.kernel.peer(fd)
-	if gone == nil {
+// setVals sets Idle and Interval with p.vals. The call always sets both, so a zero
+// field gets the default.
+func (p *platform) setVals(fd uintptr, o Options) error {
+	ms := func(f field) uint32 {
+		return uint32(p.opts[f].roundUp(cmp.Or(o.field(f), p.defaults.field(f))))
+	}
+	err := p.sys().setKeepaliveVals(fd, !o.Disabled, ms(idle), ms(interval))
+	if err == nil {
 		return nil
 	}
-	if p.info != nil { // it may still be on its way: TCP Fast Open
+	e := &OptionError{Option: "KeepAlive", Value: !o.Disabled, Err: p.wrapErr(&sockOpt{name: p.vals.name}, "wsaioctl", err)}
+	switch {
+	case o.Idle != 0:
+		e.Option, e.Value = idle.String(), o.Idle
+	case o.Interval != 0:
+		e.Option, e.Value = interval.String(), o.Interval
+	}
+	return e
+}
+
+// read returns the options of a socket. A user timeout that the system does not
+// have is zero. Each other option that cannot be read is part of the error.
+func (p *platform) read(fd uintptr) (Options, error) {
+	var o Options
+	var unsupported unsupportedOptions
+	for _, f := range setOrder {
+		v, err := int32(0), errNoOption
+		opt := p.opts[f]
+		if opt != nil && (p.vals == nil || f != idle && f != interval) {
+			v, err = p.sys().getsockopt(fd, opt.level, opt.opt)
+		}
+		if err == nil {
+			o.setField(f, opt.fromKernel(f, v))
+			continue
+		}
+		err = &OptionError{Option: f.String(), Err: p.wrapErr(opt, "getsockopt", err)}
+		switch {
+		case !errors.Is(err, errors.ErrUnsupported):
+			return Options{}, err
+		case f == keepAlive:
+			o.Disabled = true
+			fallthrough
+		case f != userTimeout:
+			unsupported = append(unsupported, err)
+		}
+	}
+	return o, unsupported.err()
+}
+
+// errNoOption stands for the error of a system call that was not made.
+var errNoOption = errors.New("no such socket option")
+
+// wrapErr adds the name of the option to the error of a system call. An option
+// that the system does not have matches errors.ErrUnsupported.
+func (p *platform) wrapErr(opt *sockOpt, call string, err error) error {
+	switch {
+	case err == errNoOption:
+		return fmt.Errorf("%w: %s has no socket option for it", errors.ErrUnsupported, p.name)
+	case p.sys().isUnsupported(err):
+		return fmt.Errorf("%w: %s: %w", errors.ErrUnsupported, opt.name, os.NewSyscallError(call, err))
+	}
+	return fmt.Errorf("%s: %w", opt.name, os.NewSyscallError(call, err))
+}
+
+// checkConnected returns an error matching syscall.ENOTCONN if a socket is not, or
+// no longer, connected.
+func (p *platform) checkConnected(fd uintptr) error {
+	err := p.sys().getpeername(fd)
+	if err == nil {
+		return nil
+	}
+	if p.info != nil { // TCP Fast Open may not have connected yet
 		if _, open, err := p.info.read(fd); err == nil && open {
 			return nil
 		}
 	}
-	return fmt.Errorf("keepalive: the connection is over; a Read tells why: %w", os.NewSyscallError("getpeername", gone))
+	return fmt.Errorf("keepalive: connection is closed (Read returns the reason): %w", os.NewSyscallError("getpeername", err))
 }
 
-// turn switches SO_KEEPALIVE. It comes before the times: Darwin arms the timer
-// of a connected socket when the idle time is set while keepalive is on (xnu
-// bsd/netinet/tcp_usrreq.c, tcp_ctloutput).
-func (p *platform) turn(fd uintptr, on bool) error {
-	err := errNoOption
-	if p.on != nil {
-		var v int32
-		if on {
-			v = 1
-		}
-		err = p.kernel.set(fd, p.on.level, p.on.opt, v)
+// isMultipath reports whether fd is a Multipath TCP socket.
+func (p *platform) isMultipath(fd uintptr) bool {
+	const ipprotoMPTCP = 262
+	if p.protocolOpt == nil {
+		return false
 	}
-	if err == nil {
-		return nil
-	}
-	return &OptionError{Option: "KeepAlive", Value: on, Err: p.explain(fd, p.on, "setsockopt", err)}
+	v, err := p.sys().getsockopt(fd, p.protocolOpt.level, p.protocolOpt.opt)
+	return err == nil && v == ipprotoMPTCP
 }
 
-func (p *platform) applyRow(fd uintptr, i param, v int64) error {
-	r, err := p.rows[i], errNoOption
-	if r != nil {
-		err = p.kernel.set(fd, r.level, r.opt, r.raw(i, v))
-	}
-	if err == nil {
-		return nil
-	}
-	return &OptionError{Option: i.String(), Value: i.value(v), Err: p.explain(fd, r, "setsockopt", err)}
-}
-
-// applyTimes uses p.times where the option for the idle time is missing, and
-// reports whether it did. The call sets both times, so the one that is to be
-// left alone gets the system's default.
-func (p *platform) applyTimes(fd uintptr, o Options) (bool, error) {
-	r := p.rows[idle]
-	if _, err := p.kernel.get(fd, r.level, r.opt); err == nil || !p.kernel.missing(err) {
-		return false, nil
-	}
-	ms := func(d, otherwise time.Duration) uint32 {
-		if d == 0 {
-			d = otherwise
-		}
-		return uint32(p.times.row().encode(int64(d)))
-	}
-	err := p.kernel.setTimes(fd, !o.Disabled, ms(o.Idle, p.times.idle), ms(o.Interval, p.times.interval))
-	switch {
-	case err == nil:
-		return true, nil
-	case p.kernel.missing(err):
-		return false, nil // then the options' own rows say so
-	}
-	option, value := "KeepAlive", any(!o.Disabled)
-	switch {
-	case o.Idle != 0:
-		option, value = idle.String(), o.Idle
-	case o.Interval != 0:
-		option, value = interval.String(), o.Interval
-	}
-	return false, &OptionError{option, value, p.explain(fd, &row{name: p.times.name}, "wsaioctl", err)}
-}
-
-// read returns what is in force. A user timeout that is missing is none; all
-// else that is missing is in force somewhere, unseen, and an error.
-func (p *platform) read(fd uintptr) (Options, error) {
-	var o Options
-	var lacking missingOptions
-	on, err := int32(0), errNoOption
-	if p.on != nil {
-		on, err = p.kernel.get(fd, p.on.level, p.on.opt)
-	}
-	if err != nil {
-		err = &OptionError{Option: "KeepAlive", Err: p.explain(fd, p.on, "getsockopt", err)}
-		if !errors.Is(err, errors.ErrUnsupported) {
-			return Options{}, err
-		}
-		lacking = append(lacking, err)
-	}
-	o.Disabled = on == 0 // 8 is on, too: Darwin, FreeBSD and illumos return the flag's bit
-	for i := range numParams {
-		v, err := p.readRow(fd, i)
-		switch {
-		case err == nil:
-			o.set(i, v)
-		case !errors.Is(err, errors.ErrUnsupported):
-			return Options{}, err
-		case i != userTimeout:
-			lacking = append(lacking, err)
-		}
-	}
-	return o, lacking.err()
-}
-
-func (p *platform) readRow(fd uintptr, i param) (int64, error) {
-	raw, r, err := int32(0), p.rows[i], errNoOption
-	if r != nil {
-		raw, err = p.kernel.get(fd, r.level, r.opt)
-	}
-	if err == nil {
-		return r.decode(i, raw), nil
-	}
-	return 0, &OptionError{Option: i.String(), Err: p.explain(fd, r, "getsockopt", err)}
-}
-
-// errNoOption stands for the error of a call that was not made.
-var errNoOption = errors.New("no such socket option")
-
-// explain is err as the caller gets it: with the name of the option, and
-// whether it is missing on this system, or the connection gone.
-func (p *platform) explain(fd uintptr, r *row, call string, err error) error {
-	if err == errNoOption {
-		return fmt.Errorf("%w: %s has no socket option for it", errors.ErrUnsupported, p.name)
-	}
-	if p.kernel.missing(err) {
-		return fmt.Errorf("%w: %s: %w", errors.ErrUnsupported, r.name, os.NewSyscallError(call, err))
-	}
-	// Darwin and illumos call it an invalid argument when the connection was
-	// reset: say what it is.
-	if peer := p.kernel.peer(fd); peer != nil {
-		return fmt.Errorf("%s: %w (%w)", r.name, os.NewSyscallError(call, err), os.NewSyscallError("getpeername", peer))
-	}
-	return fmt.Errorf("%s: %w", r.name, os.NewSyscallError(call, err))
-}
-
-func (m missingOptions) err() error {
-	switch len(m) {
-	case 0:
-		return nil
-	case 1:
-		return m[0]
-	}
-	return m
-}
-
-// fresh runs f on a socket that nobody has touched. Package net makes it, on
-// every system alike, and stops before it is bound, because the hook fails.
-func fresh(f func(fd uintptr)) error {
+// withNewSocket calls f with a new TCP socket. Package net creates it, in the same
+// way on every system, and stops before bind because the hook returns an error.
+func withNewSocket(f func(fd uintptr)) error {
 	done := errors.New("done")
 	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		if err := c.Control(f); err != nil {
@@ -401,50 +363,46 @@ func fresh(f func(fd uintptr)) error {
 		}
 		return done
 	}}
-	lc.SetMultipathTCP(false) // what most connections are
+	lc.SetMultipathTCP(false)
 	ln, err := lc.Listen(context.Background(), "tcp", ":0")
 	if ln != nil {
 		ln.Close()
 	}
 	if !errors.Is(err, done) {
-		return fmt.Errorf("keepalive: cannot ask the kernel: %w", err)
+		return fmt.Errorf("keepalive: cannot create a socket to ask the kernel: %w", err)
 	}
 	return nil
 }
 
-// validate sets o on a fresh socket.
+// validate sets o on a new socket.
 func (p *platform) validate(o Options) error {
-	if p.on == nil {
-		return p.apply(0, o) // no call is made: all is missing
+	if p.opts[keepAlive] == nil {
+		return p.apply(0, o) // makes no system call
 	}
 	var err error
-	if ferr := fresh(func(fd uintptr) { err = p.apply(fd, o) }); ferr != nil {
-		return ferr
+	if serr := withNewSocket(func(fd uintptr) { err = p.apply(fd, o) }); serr != nil {
+		return serr
 	}
 	return err
 }
 
-// defaults reads a fresh socket, and from elsewhere what that does not tell.
-func (p *platform) defaults() (Options, error) {
-	if p.on == nil {
-		return p.read(0) // no call is made: all is missing
+// systemDefaults reads the options of a new socket, and then those that a socket
+// does not have from elsewhere.
+func (p *platform) systemDefaults() (Options, error) {
+	if p.opts[keepAlive] == nil {
+		return p.read(0) // makes no system call
 	}
 	var o Options
 	var err error
-	if ferr := fresh(func(fd uintptr) { o, err = p.read(fd) }); ferr != nil {
-		return Options{}, ferr
+	if serr := withNewSocket(func(fd uintptr) { o, err = p.read(fd) }); serr != nil {
+		return Options{}, serr
 	}
-	if p.elsewhere == nil || !errors.Is(err, errors.ErrUnsupported) {
+	if p.readDefaults == nil || !errors.Is(err, errors.ErrUnsupported) {
 		return o, err
 	}
-	more, merr := p.elsewhere(p)
+	more, merr := p.readDefaults(p)
 	if merr != nil {
 		return o, errors.Join(err, merr)
 	}
-	for i := range numParams {
-		if o.get(i) == 0 {
-			o.set(i, more.get(i))
-		}
-	}
-	return o, nil
+	return o.or(more), nil
 }

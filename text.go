@@ -4,37 +4,39 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 )
 
-// String returns o in the form that [Options.UnmarshalText] reads, with the
-// fields that are not zero; "on" when all are. It shows values, too, that cannot
-// be read back, because they are negative.
+// String returns the fields that are not zero in the form that [Options.UnmarshalText]
+// accepts, for example "idle=45s,interval=5s,count=3". It returns "on" if all fields are
+// zero. It includes negative values, although UnmarshalText does not accept them.
 func (o Options) String() string { return string(o.appendText(nil)) }
 
-// AppendText appends String's form to b. It fails for what UnmarshalText would
-// not read: a field that is negative, or a time as long as [NoUserTimeout].
+// AppendText appends the text of String to b. It returns an [*OptionError] if UnmarshalText
+// does not accept the text, because a field is negative or a time is as long as
+// [NoUserTimeout].
 func (o Options) AppendText(b []byte) ([]byte, error) {
-	for i := range numParams {
-		v, why := o.get(i), ""
+	for f := range numFields {
+		v, why := o.field(f), ""
 		switch {
 		case v < 0:
-			why = "is negative"
-		case i < count && v == int64(NoUserTimeout):
-			why = "is too long"
+			why = "must not be negative"
+		case f < count && v == int64(NoUserTimeout):
+			why = "must be shorter"
 		default:
 			continue
 		}
-		return b, &OptionError{Option: i.String(), Value: i.value(v), Err: errors.New(why)}
+		return b, &OptionError{Option: f.String(), Value: f.value(v), Err: errors.New(why)}
 	}
 	return o.appendText(b), nil
 }
 
-// MarshalText returns String's form, for [flag.TextVar], JSON, YAML and the
-// environment. It fails as AppendText does.
+// MarshalText returns the text of String, for [flag.TextVar], JSON, YAML and environment
+// variables. It returns the errors of AppendText.
 func (o Options) MarshalText() ([]byte, error) { return o.AppendText(nil) }
 
 func (o Options) appendText(b []byte) []byte {
@@ -45,20 +47,20 @@ func (o Options) appendText(b []byte) []byte {
 	case o == Options{}:
 		b = append(b, "on"...)
 	}
-	for i := range numParams {
-		v := o.get(i)
+	for f := range numFields {
+		v := o.field(f)
 		if v == 0 {
 			continue
 		}
 		if len(b) > start {
 			b = append(b, ',')
 		}
-		b = append(b, keys[i]...)
+		b = append(b, keys[f]...)
 		b = append(b, '=')
 		switch {
-		case i.isNone(v):
+		case f.unlimited(v):
 			b = append(b, "off"...)
-		case i == count:
+		case f == count:
 			b = strconv.AppendInt(b, v, 10)
 		default:
 			b = append(b, short(time.Duration(v))...)
@@ -67,11 +69,10 @@ func (o Options) appendText(b []byte) []byte {
 	return b
 }
 
-// keys are the names of the fields in text.
-var keys = [numParams]string{"idle", "interval", "count", "user-timeout"}
+// keys are the names of the fields in the text form.
+var keys = [numFields]string{"idle", "interval", "count", "user-timeout"}
 
-// short is d without the zeros that Duration.String puts at its end: 1m, not
-// 1m0s.
+// short returns d as text without the zeros at the end of Duration.String: 1m, not 1m0s.
 func short(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -83,28 +84,28 @@ func short(d time.Duration) string {
 	return s
 }
 
-// UnmarshalText sets o to what text says, and leaves it as it was when it
-// returns an error, which shows the part that is wrong and what is allowed.
-// Three forms are read:
+// UnmarshalText sets o to the options in text. On error, it leaves o unchanged. It accepts
+// four forms:
 //
-//   - The one that String writes: "on", "off", and the fields that are to be
-//     set, "idle=45s,interval=5s,count=3,user-timeout=1m", in any order.
-//     Durations have a unit, as in [time.ParseDuration]; "user-timeout=off" is
-//     [NoUserTimeout]. "off,idle=45s" sets the time and leaves keepalive off.
-//   - nginx's so_keepalive: "45s:5s:3", idle, interval and count, any of which
-//     may be empty: "30m::10". It stands alone. Times have a unit, which nginx
-//     lets out for seconds, and its days are not read.
-//   - libpq's names, in libpq's units: "keepalives=1", "keepalives_idle=45",
-//     "keepalives_interval=5" and "keepalives_count=3" in seconds,
-//     "tcp_user_timeout=60000" in milliseconds. Zero is the system's default
-//     there, and here it leaves the setting alone.
+//   - The form of String: "on", "off", and the fields to set, in any order, for example
+//     "idle=45s,interval=5s,count=3,user-timeout=1m". Durations have a unit, as in
+//     [time.ParseDuration]. "user-timeout=off" is [NoUserTimeout]. "off,idle=45s" sets the
+//     time and leaves keepalive off.
+//   - A goal: "detect-within=1m" sets the fields that [DetectWithin] returns on this system,
+//     and "keep-open=350s" those of [KeepOpen]. Other fields can be added, for example
+//     "keep-open=350s,user-timeout=10m".
+//   - nginx's so_keepalive: "45s:5s:3" is idle, interval and count. Any of them can be empty,
+//     for example "30m::10". Unlike in nginx, a unit is required and days are not supported.
+//     It cannot be combined with other forms.
+//   - libpq's names: "keepalives=1", and "keepalives_idle=45", "keepalives_interval=5" and
+//     "keepalives_count=3" in seconds, "tcp_user_timeout=60000" in milliseconds. Unlike in
+//     libpq, where zero means the system's default, zero leaves the setting unchanged.
 //
-// Between parts stands a comma, or white space, as between libpq's. In YAML,
-// quote "on" and "off": some readers make them booleans. Whether this system
-// takes the values is for [Options.Validate] to say, so that a text means the
-// same everywhere.
+// Elements are separated by commas or white space. In YAML, quote "on" and "off", because some
+// parsers read them as booleans. Except for goals, a text means the same on every system. Use
+// [Options.Validate] to check whether this system accepts the values.
 func (o *Options) UnmarshalText(text []byte) error {
-	parsed, err := parse(string(text))
+	parsed, err := host.parse(string(text))
 	if err != nil {
 		return fmt.Errorf("keepalive: %w", err)
 	}
@@ -112,171 +113,182 @@ func (o *Options) UnmarshalText(text []byte) error {
 	return nil
 }
 
-const allowed = `want "on", "off", "idle=45s,interval=5s,count=3,user-timeout=1m" or a part of it, or "45s:5s:3"`
+const acceptedForms = `must be "on", "off", settings such as "idle=45s,interval=5s,count=3,user-timeout=1m", "detect-within=1m", "keep-open=350s", or "45s:5s:3"`
 
-const space = " \t\r\n"
-
-func parse(text string) (Options, error) {
-	text = strings.Trim(text, space)
+func (p *platform) parse(text string) (Options, error) {
+	text = strings.TrimSpace(text)
 	if text == "" {
-		return Options{}, errors.New("empty setting: " + allowed)
+		return Options{}, errors.New("no settings: " + acceptedForms)
 	}
 	if !strings.Contains(text, "=") && strings.Contains(text, ":") {
 		return parseNginx(text)
 	}
 	var o Options
-	var seen [numParams + 1]bool // the last one is on or off
-	rest, more := text, true
-	for more {
-		var part string
-		if i := strings.IndexAny(rest, ","+space); i < 0 {
-			part, more = rest, false
-		} else {
-			part = rest[:i]
-			comma := rest[i] == ','
-			rest = strings.TrimLeft(rest[i+1:], space)
-			if !comma && strings.HasPrefix(rest, ",") { // space before a comma
-				rest = strings.TrimLeft(rest[1:], space)
+	var seen [numOpts]bool
+	for part := range strings.SplitSeq(text, ",") {
+		words := strings.Fields(part)
+		if len(words) == 0 {
+			return Options{}, errors.New("empty element: " + acceptedForms)
+		}
+		for _, word := range words {
+			set, err := p.parseWord(word)
+			if err != nil {
+				return Options{}, fmt.Errorf("%s: %w", quote(word), err)
+			}
+			for _, s := range set {
+				if seen[s.field] {
+					return Options{}, fmt.Errorf("%s: duplicate setting", quote(word))
+				}
+				seen[s.field] = true
+				o.setField(s.field, s.value)
 			}
 		}
-		which, v, err := parsePart(part)
-		if err != nil {
-			return Options{}, err
-		}
-		if seen[which] {
-			return Options{}, fmt.Errorf("%s: said twice", quote(part))
-		}
-		seen[which] = true
-		if which == numParams {
-			o.Disabled = v == 0
-		} else {
-			o.set(which, v)
-		}
 	}
 	return o, nil
 }
 
-// parsePart reads one word or pair. The switch is numParams, 1 for on.
-func parsePart(part string) (which param, v int64, err error) {
-	key, value, pair := strings.Cut(part, "=")
+// setting is a value for a field.
+type setting struct {
+	field field
+	value int64
+}
+
+// parseWord parses a word or a pair. A goal has several settings.
+func (p *platform) parseWord(word string) ([]setting, error) {
+	key, value, pair := strings.Cut(word, "=")
 	if !pair {
-		switch key {
-		case "on":
-			return numParams, 1, nil
-		case "off":
-			return numParams, 0, nil
-		case "":
-			return 0, 0, errors.New("a part is empty: " + allowed)
+		switch {
+		case key == "on":
+			return []setting{{keepAlive, 1}}, nil
+		case key == "off":
+			return []setting{{keepAlive, 0}}, nil
+		case strings.Contains(key, ":"):
+			return nil, errors.New("idle:interval:count cannot be combined with other settings")
 		}
-		if strings.Contains(key, ":") {
-			return 0, 0, fmt.Errorf("%s: idle:interval:count stands alone", quote(part))
-		}
-		switch key {
-		case keys[idle], keys[interval], keys[count], keys[userTimeout]:
-			return 0, 0, fmt.Errorf("%s: has no value: want %s=VALUE", quote(part), key)
-		}
-		return 0, 0, fmt.Errorf("%s: unknown word: %s", quote(part), allowed)
+		return nil, errors.New("unknown word: " + acceptedForms)
 	}
+	var s setting
+	var err error
 	switch key {
-	case keys[idle]:
-		which, v, err = duration(part, value, idle)
-	case keys[interval]:
-		which, v, err = duration(part, value, interval)
-	case keys[userTimeout]:
-		if value == "off" {
-			return userTimeout, int64(NoUserTimeout), nil
+	case keys[idle], keys[interval], keys[userTimeout]:
+		s.field = field(slices.Index(keys[:], key))
+		if key == keys[userTimeout] && value == "off" {
+			s.value = int64(NoUserTimeout)
+			break
 		}
-		which, v, err = duration(part, value, userTimeout)
+		s.value, err = parseDuration(value)
 	case keys[count], "keepalives_count":
-		which, v, err = integer(part, value, count, number)
+		s.field = count
+		s.value, err = parseInt(value, noUnit)
 	case "keepalives_idle":
-		which, v, err = integer(part, value, idle, time.Second)
+		s.field = idle
+		s.value, err = parseInt(value, time.Second)
 	case "keepalives_interval":
-		which, v, err = integer(part, value, interval, time.Second)
+		s.field = interval
+		s.value, err = parseInt(value, time.Second)
 	case "tcp_user_timeout":
-		which, v, err = integer(part, value, userTimeout, time.Millisecond)
+		s.field = userTimeout
+		s.value, err = parseInt(value, time.Millisecond)
 	case "keepalives":
 		if value != "0" && value != "1" {
-			return 0, 0, fmt.Errorf("%s: want 1 or 0", quote(part))
+			return nil, errors.New("must be 1 or 0")
 		}
-		return numParams, int64(value[0] - '0'), nil
+		s = setting{keepAlive, int64(value[0] - '0')}
+	case "detect-within":
+		return parseGoal(value, p.variant().detectWithin)
+	case "keep-open":
+		return parseGoal(value, p.variant().keepOpen)
 	default:
-		return 0, 0, fmt.Errorf("%s: unknown key: want idle, interval, count or user-timeout, or libpq's keepalives, keepalives_idle, keepalives_interval, keepalives_count or tcp_user_timeout", quote(part))
+		return nil, errors.New("unknown key: must be idle, interval, count, user-timeout, detect-within or keep-open, or libpq's keepalives, keepalives_idle, keepalives_interval, keepalives_count or tcp_user_timeout")
 	}
-	return which, v, err
+	return []setting{s}, err
 }
 
-func duration(part, value string, which param) (param, int64, error) {
-	d, err := time.ParseDuration(value)
+func parseGoal(value string, goal func(time.Duration) Options) ([]setting, error) {
+	d, err := parseDuration(value)
+	if err != nil {
+		return nil, err
+	}
+	if d == 0 {
+		return nil, errors.New("must be more than 0")
+	}
+	o := goal(time.Duration(d))
+	var set []setting
+	for f := range numFields {
+		if v := o.field(f); v != 0 {
+			set = append(set, setting{f, v})
+		}
+	}
+	return set, nil
+}
+
+func parseDuration(text string) (int64, error) {
+	d, err := time.ParseDuration(text)
 	switch {
-	case err != nil && isDigits(value):
-		return 0, 0, fmt.Errorf("%s: the time has no unit: want %ss, or another unit", quote(part), value[:min(len(value), 20)])
+	case err != nil && text != "" && strings.Trim(text, "0123456789") == "":
+		return 0, fmt.Errorf("missing unit: must be %ss, or have another unit", text[:min(len(text), 20)])
 	case err != nil:
-		return 0, 0, fmt.Errorf("%s: want a time such as 45s, 1m30s or 500ms, no more than 290 years", quote(part))
+		return 0, errors.New("must be a duration such as 45s, 1m30s or 500ms, and at most 290 years")
 	case d < 0:
-		return 0, 0, fmt.Errorf("%s: is negative: zero leaves the setting alone", quote(part))
+		return 0, errors.New("must not be negative: 0 leaves the setting unchanged")
 	case d == NoUserTimeout:
-		return 0, 0, fmt.Errorf("%s: is too long", quote(part))
-	case d == 0 && strings.ContainsAny(value, "123456789"):
-		return 0, 0, fmt.Errorf("%s: is less than a nanosecond", quote(part))
+		return 0, errors.New("must be shorter")
+	case d == 0 && strings.ContainsAny(text, "123456789"):
+		return 0, errors.New("must be at least 1ns")
 	}
-	return which, int64(d), nil
+	return int64(d), nil
 }
 
-func integer(part, value string, which param, unit time.Duration) (param, int64, error) {
-	n, err := strconv.ParseInt(value, 10, 64)
+func parseInt(text string, unit time.Duration) (int64, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
 	switch {
 	case err != nil && !errors.Is(err, strconv.ErrRange):
-		return 0, 0, fmt.Errorf("%s: want a whole number", quote(part))
-	case strings.HasPrefix(value, "-"):
-		return 0, 0, fmt.Errorf("%s: is negative: zero leaves the setting alone", quote(part))
-	case err != nil, unit == number && n > math.MaxInt, unit != number && n > int64(NoUserTimeout-1)/int64(unit):
-		return 0, 0, fmt.Errorf("%s: is too large", quote(part))
+		return 0, errors.New("must be a whole number")
+	case strings.HasPrefix(text, "-"):
+		return 0, errors.New("must not be negative: 0 leaves the setting unchanged")
+	case err != nil, unit == noUnit && n > math.MaxInt, unit != noUnit && n > int64(NoUserTimeout-1)/int64(unit):
+		return 0, errors.New("must be smaller")
 	}
-	return which, n * int64(unit), nil
+	return n * int64(unit), nil
 }
 
-// parseNginx reads idle:interval:count.
+// parseNginx parses idle:interval:count.
 func parseNginx(text string) (Options, error) {
-	var parts [3]string
-	first, rest, _ := strings.Cut(text, ":")
-	second, third, ok := strings.Cut(rest, ":")
-	if !ok || strings.Contains(third, ":") {
-		return Options{}, fmt.Errorf("%s: want two colons, idle:interval:count, such as 45s:5s:3 or 30m::10", quote(text))
+	parts := strings.Split(text, ":")
+	if len(parts) != 3 {
+		return Options{}, fmt.Errorf("%s: must be idle:interval:count, for example 45s:5s:3 or 30m::10", quote(text))
 	}
-	parts = [3]string{first, second, third}
 	var o Options
-	for i, value := range parts {
-		if value == "" {
+	for i, part := range parts {
+		if part == "" {
 			continue
 		}
-		which, v, err := param(i), int64(0), error(nil)
-		if which == count {
-			_, v, err = integer(value, value, which, number)
+		var v int64
+		var err error
+		if f := field(i); f == count {
+			v, err = parseInt(part, noUnit)
 		} else {
-			_, v, err = duration(value, value, which)
+			v, err = parseDuration(part)
 		}
 		if err != nil {
-			return Options{}, err
+			return Options{}, fmt.Errorf("%s: %w", quote(part), err)
 		}
-		o.set(which, v)
+		o.setField(field(i), v)
 	}
-	if first+second+third == "" {
-		return Options{}, fmt.Errorf("%s: says nothing: %s", quote(text), allowed)
+	if text == "::" {
+		return Options{}, fmt.Errorf("%s: no settings: %s", quote(text), acceptedForms)
 	}
 	return o, nil
 }
 
-func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
-
-// quote shows the part of a text that is wrong, or the beginning of it.
+// quote returns the beginning of a text in quotes, for an error.
 func quote(s string) string {
-	most := 40
-	if len(s) <= most {
+	n := 40
+	if len(s) <= n {
 		return strconv.Quote(s)
 	}
-	for most > 36 && !utf8.RuneStart(s[most]) {
-		most--
+	for n > 36 && !utf8.RuneStart(s[n]) {
+		n--
 	}
-	return strconv.Quote(s[:most]) + "…"
+	return strconv.Quote(s[:n]) + "…"
 }

@@ -98,7 +98,7 @@ func TestDeafPeers(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		return keepalive.KeepError(conn), nil
+		return keepalive.KeepError(conn, nil), nil
 	}
 	postgres := func(t *testing.T) (*pgx.Conn, *relay) {
 		server, _ := servers.Postgres(t)

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,7 +53,11 @@ func control(conn *net.TCPConn, cmd string) error {
 func keep(fd uintptr, n uint32) error {
 	ret := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: n}
 	err := unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &ret})
-	if err != unix.EPERM {
+	switch err {
+	case nil:
+		return hasFilter(fd)
+	case unix.EPERM:
+	default:
 		return os.NewSyscallError("setsockopt SO_ATTACH_FILTER", err)
 	}
 	least := 0
@@ -65,6 +70,23 @@ func keep(fd uintptr, n uint32) error {
 		return nil
 	}
 	return os.NewSyscallError("setsockopt IP_MINTTL", err)
+}
+
+// hasFilter returns an error if the socket has no filter. gVisor accepts filters and
+// ignores them.
+func hasFilter(fd uintptr) error {
+	var program [1]unix.SockFilter
+	size := uint32(0) // asks for the number of instructions
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_GET_FILTER, uintptr(unsafe.Pointer(&program)), uintptr(unsafe.Pointer(&size)), 0)
+	switch {
+	case errno == unix.ENOSYS: // 386 and s390x before Linux 4.3
+		return nil
+	case errno != 0:
+		return fmt.Errorf("%w: this kernel ignores socket filters: %w", errors.ErrUnsupported, os.NewSyscallError("getsockopt SO_GET_FILTER", errno))
+	case size != 1:
+		return fmt.Errorf("%w: this kernel ignores socket filters: it has %d instructions", errors.ErrUnsupported, size)
+	}
+	return nil
 }
 
 // sockoptsOf reads the options of the socket with these addresses, whichever
