@@ -92,13 +92,13 @@ func (p *platform) control(network string, c syscall.RawConn, o Options) error {
 	if !isTCPNetwork(network) {
 		return nil
 	}
-	if err := p.check(o); err != nil || p.opts[keepAlive] == nil {
+	if err := p.check(&o); err != nil || p.opts[keepAlive] == nil {
 		return err
 	}
 	var applied error
 	multipath := false
 	err := c.Control(func(fd uintptr) {
-		applied = p.variantOf(fd).apply(fd, o)
+		applied = p.apply(fd, &o)
 		multipath = errors.Is(applied, errors.ErrUnsupported) && p.isMultipath(fd)
 	})
 	if err != nil {

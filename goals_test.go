@@ -191,7 +191,7 @@ func TestGoalsOfFakeSystems(t *testing.T) {
 	} {
 		for _, d := range []time.Duration{1, s / 3, s, 2 * s, 3 * s, 5 * s, 19 * s, 20 * s, 31 * s, time.Minute + 1, time.Hour, 1e4 * time.Hour, maxDuration} {
 			o := c.p.detectWithin(d)
-			require.NoError(t, c.p.check(o), "%s: %v", name, d)
+			require.NoError(t, c.p.check(&o), "%s: %v", name, d)
 			assert.NotZero(t, o.Idle)
 			assert.NotZero(t, o.Interval)
 			if d >= c.least {
@@ -214,7 +214,7 @@ func TestGoalsOfFakeSystems(t *testing.T) {
 			assert.Equal(t, c.p.opts[userTimeout] == nil, o.UserTimeout == 0)
 
 			o = c.p.keepOpen(d)
-			require.NoError(t, c.p.check(o), "%s: %v", name, d)
+			require.NoError(t, c.p.check(&o), "%s: %v", name, d)
 			if d >= c.leastKeepOpen {
 				assert.LessOrEqual(t, o.Idle+o.Interval, d-d/9, "%s: %v: %s", name, d, o)
 			}
@@ -222,8 +222,9 @@ func TestGoalsOfFakeSystems(t *testing.T) {
 			assert.Zero(t, o.UserTimeout)
 		}
 		for _, d := range []time.Duration{0, -1, math.MinInt64} {
-			require.Error(t, c.p.check(c.p.detectWithin(d)))
-			require.Error(t, c.p.check(c.p.keepOpen(d)))
+			detect, keep := c.p.detectWithin(d), c.p.keepOpen(d)
+			require.Error(t, c.p.check(&detect))
+			require.Error(t, c.p.check(&keep))
 			assert.Zero(t, c.p.detectionTime(c.p.detectWithin(d)))
 		}
 	}

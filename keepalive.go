@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
+	"syscall"
 )
 
 // Enable turns keepalive on for conn and sets the fields of o that are not zero.
@@ -55,22 +55,34 @@ import (
 // A Multipath TCP connection on Linux has no user timeout, and before Linux 6.10 no
 // times and no count.
 func Enable(conn net.Conn, o Options) error {
-	if err := host.check(o); err != nil {
+	if err := host.check(&o); err != nil {
 		return err
 	}
-	_, err := withSocket(conn, o, func(fd uintptr, o Options) (struct{}, error) { return struct{}{}, host.enable(fd, o) })
-	return err
+	// For a *net.TCPConn without withSocket, which costs 4 % of the system calls (bench).
+	if tcp, ok := conn.(*net.TCPConn); ok && tcp != nil && host.opts[keepAlive] != nil {
+		if c, err := tcp.SyscallConn(); err == nil {
+			var applied error
+			if err = c.Control(func(fd uintptr) { applied = host.apply(fd, &o) }); err == nil && applied == nil {
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("keepalive: %w", err)
+			}
+			return ifClosed(conn, applied)
+		}
+	}
+	_, err := withSocket(conn, o, func(fd uintptr, o Options) (struct{}, error) { return struct{}{}, host.apply(fd, &o) })
+	return ifClosed(conn, err)
 }
 
-// enable is apply for a connection. macOS and illumos return EINVAL if it was
-// reset, so the error includes getpeername's.
-func (p *platform) enable(fd uintptr, o Options) error {
-	err := p.variantOf(fd).apply(fd, o)
+// ifClosed returns err, which also matches syscall.ENOTCONN if conn has ended. macOS and
+// illumos return EINVAL then.
+func ifClosed(conn net.Conn, err error) error {
 	if err == nil || errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
-	if peer := p.sys().getpeername(fd); peer != nil {
-		return fmt.Errorf("%w (%w)", err, os.NewSyscallError("getpeername", peer))
+	if closed := checkConnected(conn); errors.Is(closed, syscall.ENOTCONN) {
+		return fmt.Errorf("%w (%w)", err, closed)
 	}
 	return err
 }

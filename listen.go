@@ -60,7 +60,7 @@ func (p *platform) controlListener(network string, c syscall.RawConn, o Options)
 	if !isTCPNetwork(network) {
 		return nil
 	}
-	if err := p.check(o); err != nil {
+	if err := p.check(&o); err != nil {
 		return err
 	}
 	user := p.opts[userTimeout]
@@ -68,10 +68,16 @@ func (p *platform) controlListener(network string, c syscall.RawConn, o Options)
 		return nil
 	}
 	var set error
-	if err := c.Control(func(fd uintptr) { _, set = p.setFields(fd, o, []field{userTimeout}) }); err != nil {
+	err := c.Control(func(fd uintptr) {
+		set = p.sys().setsockopt(fd, user.level, user.opt, user.toKernel(userTimeout, int64(o.UserTimeout)))
+	})
+	switch {
+	case err != nil:
 		return fmt.Errorf("keepalive: %w", err)
+	case set != nil:
+		return p.optionError(userTimeout, int64(o.UserTimeout), "setsockopt", set)
 	}
-	return set
+	return nil
 }
 
 // netConfig returns o for package net, in which a negative value means unchanged, and the

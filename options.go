@@ -77,7 +77,7 @@ const NoUserTimeout = time.Duration(math.MaxInt64)
 // It returns the errors that [Enable] returns for o, or another error if no
 // socket can be created.
 func (o Options) Validate() error {
-	if err := host.check(o); err != nil {
+	if err := host.check(&o); err != nil {
 		return err
 	}
 	return host.variant().validate(o)
