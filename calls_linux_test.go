@@ -58,6 +58,7 @@ func TestTraced(t *testing.T) {
 // connections accepted or dialed.
 func TestSystemCalls(t *testing.T) {
 	t.Parallel()
+	needLinuxKernel(t)
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		t.Skipf("not supported here: %v", err)

@@ -27,11 +27,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// The peers here die on Linux sockets, whichever system the test is built for,
-// so the times are Linux's (net/ipv4/tcp_timer.c, tcp_keepalive_timer).
-
-// detection is when Linux gives up a peer that is deaf: o has all three of
-// idle, interval and count.
+// detection returns the detection time of o, which has Idle, Interval and Count. It is
+// Linux's, also under Wine (net/ipv4/tcp_timer.c, tcp_keepalive_timer), or gVisor's.
 func detection(o Options, unacked bool) time.Duration {
 	o.Idle, o.Interval = o.Idle.Round(time.Second), max(o.Interval.Round(time.Second), time.Second)
 	switch u := o.UserTimeout; {
@@ -40,7 +37,11 @@ func detection(o Options, unacked bool) time.Duration {
 	case unacked:
 		return u
 	default:
-		return o.Idle + max(1, (u-o.Idle+o.Interval-1)/o.Interval)*o.Interval
+		d := o.Idle + max(1, (u-o.Idle+o.Interval-1)/o.Interval)*o.Interval
+		if host.variant().userTimeoutRule == userTimeoutLimitsCount { // gVisor
+			d = min(d, o.Idle+time.Duration(o.Count)*o.Interval)
+		}
+		return d
 	}
 }
 
@@ -105,7 +106,7 @@ func TestDeadPeer(t *testing.T) {
 		t.Run(fmt.Sprintf("%v,%v,%v,user-timeout=%v,unacked=%v", c.o.Idle, c.o.Interval, c.o.Count, c.o.UserTimeout, c.unacked), realtime.Test(func(t testing.TB) {
 			conn, far := testpeer.New(t, "tcp")
 			testpeer.Need(t, Enable(conn, c.o))
-			if (host.variant().userTimeoutRule == userTimeoutReplacesCount) && !c.unacked {
+			if host.variant().userTimeoutRule != ignoresUserTimeout && !c.unacked {
 				assert.Equal(t, want, c.o.DetectionTime())
 			}
 			began, ended := exchange(t, conn, far)
@@ -122,6 +123,25 @@ func TestDeadPeer(t *testing.T) {
 			require.Truef(t, dead(err), "%v", err)
 		}))
 	}
+}
+
+// TestDeadPeerOfDialer: options of Dialer start the timer without any data.
+func TestDeadPeerOfDialer(t *testing.T) { realtime.Test(testDeadPeerOfDialer)(t) }
+
+func testDeadPeerOfDialer(t testing.TB) {
+	o := Options{Idle: time.Second, Interval: time.Second, Count: 2, UserTimeout: 2500 * time.Millisecond}
+	began := time.Now()
+	conn, far, err := testpeer.DialWith(*Dialer(nil, o), "tcp")
+	testpeer.Need(t, err)
+	t.Cleanup(func() { conn.Close(); far.Close() })
+	ended := time.Now()
+	testpeer.Need(t, far.Deaf())
+	inForce(t, conn, o)
+	want := detection(o, false)
+	conn.SetReadDeadline(began.Add(want + want/8 + 2*time.Second))
+	_, err = conn.Read(make([]byte, 1))
+	within(t, want, began, ended)
+	require.Truef(t, dead(err), "%v", err)
 }
 
 // TestDeadPeerUnacked: keepalive alone is no help while data is in flight.

@@ -18,7 +18,7 @@ import (
 // the peers die on Linux.
 func onLinux(t *testing.T) {
 	t.Helper()
-	if !(host.variant().userTimeoutRule == userTimeoutReplacesCount) {
+	if host.variant().userTimeoutRule == ignoresUserTimeout {
 		t.Skipf("not supported here: %s has rules of its own", host.name)
 	}
 }

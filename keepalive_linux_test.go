@@ -23,6 +23,7 @@ import (
 // off.
 func TestFresh(t *testing.T) {
 	t.Parallel()
+	needLinuxKernel(t)
 	conn, _ := testpeer.New(t, "tcp")
 	sysctl := func(name string) int {
 		b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_keepalive_" + name)
@@ -46,6 +47,7 @@ func TestFresh(t *testing.T) {
 // TestTimer reads the running timer of the socket from /proc, as ss -o does.
 func TestTimer(t *testing.T) {
 	t.Parallel()
+	needLinuxKernel(t)
 	conn, _ := testpeer.New(t, "tcp4")
 	timer := func() (kind string, left time.Duration) {
 		b, err := os.ReadFile("/proc/net/tcp")

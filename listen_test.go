@@ -67,7 +67,7 @@ func TestListenConfig(t *testing.T) {
 				testpeer.Need(t, err)
 				far, _ := accepted(t, l, nil)
 				assert.IsType(t, &net.TCPConn{}, far)
-				if !host.variant().inherits(o) && o.UserTimeout != 0 {
+				if user := host.variant().opts[userTimeout]; user != nil && !user.inherited {
 					o.UserTimeout = 0 // as documented
 				}
 				got := inForce(t, far, o)

@@ -83,6 +83,7 @@ func command(t testing.TB, stdin string, name string, args ...string) string {
 // SystemDefaults return them, and Enable rejects them.
 func TestDefaultsOutOfRange(t *testing.T) {
 	t.Parallel()
+	needLinuxKernel(t)
 	inThread(t, func() error { return unix.Unshare(unix.CLONE_NEWNET) }, func() {
 		for name, value := range map[string]string{"time": "86400", "intvl": "40000", "probes": "200"} {
 			if err := os.WriteFile("/proc/sys/net/ipv4/tcp_keepalive_"+name, []byte(value), 0); !assert.NoError(t, err) {
@@ -123,6 +124,7 @@ func TestDefaultsOutOfRange(t *testing.T) {
 // says so. The user timeout ends the connection, and the error is the router's.
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
+	needLinuxKernel(t)
 	if os.Getuid() != 0 {
 		t.Skip("not supported here: network namespaces take root")
 	}
@@ -191,6 +193,7 @@ func enter(ns string) func() error {
 // does not answer.
 func TestDialGivenUp(t *testing.T) {
 	t.Parallel()
+	needLinuxKernel(t)
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
 	defer unix.Close(fd)
@@ -220,6 +223,7 @@ func TestDialGivenUp(t *testing.T) {
 func TestKeepOpen(t *testing.T) { realtime.Test(testKeepOpen)(t) }
 
 func testKeepOpen(t testing.TB) {
+	needLinuxKernel(t)
 	if os.Getuid() != 0 {
 		t.Skip("not supported here: network namespaces take root")
 	}

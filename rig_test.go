@@ -3,6 +3,7 @@ package keepalive
 import (
 	"os"
 	"strings"
+	"testing"
 )
 
 // rig is what CI runs the tests on, such as wine8; see .ci/rig.
@@ -18,3 +19,12 @@ var (
 	// does not translate to the number that MIPS has for it.
 	hostErrnos = rig == "mips64le"
 )
+
+// needLinuxKernel skips a test of details of the Linux kernel: network namespaces, sysctls,
+// /proc/net, and strace.
+func needLinuxKernel(t testing.TB) {
+	t.Helper()
+	if rig == "gvisor" {
+		t.Skip("not supported here: gVisor does not have this detail of the Linux kernel")
+	}
+}

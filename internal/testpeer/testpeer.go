@@ -73,11 +73,15 @@ func (f *Far) tell(cmd string) error {
 	return err
 }
 
-// Dial returns both ends of a fresh connection, over tcp, tcp4 or tcp6. Nobody
-// has touched the near end's keepalive. Where there is no such network, or no
-// IPv6, the error is errors.ErrUnsupported.
+// Dial returns both ends of a new connection, over tcp, tcp4 or tcp6. No keepalive option
+// of the near end was set. If there is no such network, or no IPv6, the error matches
+// errors.ErrUnsupported.
 func Dial(network string) (*net.TCPConn, *Far, error) {
-	dialer := net.Dialer{KeepAlive: -1, Timeout: patience}
+	return DialWith(net.Dialer{KeepAlive: -1, Timeout: patience}, network)
+}
+
+// DialWith is Dial with a dialer for the near end.
+func DialWith(dialer net.Dialer, network string) (*net.TCPConn, *Far, error) {
 	if addr := os.Getenv(Env); addr != "" {
 		return dialRemote(dialer, addr, network)
 	}
