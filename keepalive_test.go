@@ -10,8 +10,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -47,40 +48,75 @@ func sockopts(o Options) testpeer.Sockopts {
 	return s
 }
 
-// TestSetAndReadBack goes through values that every system takes.
+// TestSetAndReadBack sets values that every system accepts, and reads them from inside and
+// outside the process.
 func TestSetAndReadBack(t *testing.T) {
 	t.Parallel()
+	typical := Options{Idle: 45 * time.Second, Interval: 15 * time.Second, Count: 3, UserTimeout: 30 * time.Second}
+	with := func(change func(o *Options)) Options { o := typical; change(&o); return o }
 	for _, network := range []string{"tcp4", "tcp6"} {
 		t.Run(network, func(t *testing.T) {
 			t.Parallel()
 			conn, far := testpeer.New(t, network)
-			n := 0
-			for _, idle := range []time.Duration{10 * time.Second, 12500 * time.Millisecond, 45 * time.Second, 2*time.Hour - 1} {
-				for _, interval := range []time.Duration{10 * time.Second, 15 * time.Second, 59*time.Second + 1} {
-					for _, count := range []int{1, 3, 100} {
-						for _, userTimeout := range []time.Duration{NoUserTimeout, 30 * time.Second, 1*time.Minute + 1} {
-							o := Options{idle, interval, count, userTimeout, n%2 == 1}
-							n++
-							t.Run(fmt.Sprintf("%+v", o), func(t *testing.T) {
-								testpeer.Need(t, Enable(conn, o))
-								got, err := Get(conn)
-								testpeer.Need(t, err)
-								if host.opts[3] == nil || got.UserTimeout == 0 { // none here
-									o.UserTimeout = 0
-								}
-								require.Equal(t, rounded(o), got)
-								if n%5 == 0 {
-									seen, err := far.Seen()
-									testpeer.Need(t, err)
-									require.Equal(t, sockopts(rounded(o)), seen, "seen from outside")
-								}
-							})
-						}
+			for name, o := range map[string]Options{
+				"typical":                 typical,
+				"small":                   {Idle: 10 * time.Second, Interval: 10 * time.Second, Count: 1, UserTimeout: time.Second},
+				"idle rounded up":         with(func(o *Options) { o.Idle = 12500 * time.Millisecond }),
+				"idle rounded up by 1ns":  with(func(o *Options) { o.Idle = 2*time.Hour - 1 }),
+				"interval rounded up":     with(func(o *Options) { o.Interval = 59*time.Second + 1 }),
+				"large count":             with(func(o *Options) { o.Count = 100 }),
+				"no user timeout":         with(func(o *Options) { o.UserTimeout = NoUserTimeout }),
+				"user timeout rounded up": with(func(o *Options) { o.UserTimeout = time.Minute + 1 }),
+				"off":                     with(func(o *Options) { o.Disabled = true }),
+			} {
+				t.Run(name, func(t *testing.T) {
+					testpeer.Need(t, Enable(conn, o))
+					got, err := Get(conn)
+					testpeer.Need(t, err)
+					if got.UserTimeout == 0 { // the system has none
+						o.UserTimeout = 0
 					}
-				}
+					require.Equal(t, rounded(o), got)
+					seen, err := far.Seen()
+					testpeer.Need(t, err)
+					require.Equal(t, sockopts(rounded(o)), seen)
+				})
 			}
-			require.GreaterOrEqual(t, n, 60)
 		})
+	}
+}
+
+// TestCapabilities: what this system supports does not become unsupported unnoticed. All other
+// tests skip what is not supported.
+func TestCapabilities(t *testing.T) {
+	t.Parallel()
+	const options, userTimeout, get, inspect = "options", "user timeout", "Get", "Inspect"
+	all := []string{options, userTimeout, get, inspect}
+	supported := map[string][]string{
+		"linux": all, "android": all, "darwin": all, "ios": all, "freebsd": all, "windows": all,
+		"netbsd": {options, get}, "dragonfly": {options, get}, "aix": {options, get},
+		"illumos": {options, userTimeout, get}, "solaris": {options, userTimeout, get},
+	}[runtime.GOOS]
+	for capability, missing := range rigLacks {
+		if missing {
+			supported = slices.DeleteFunc(slices.Clone(supported), func(s string) bool { return s == capability })
+		}
+	}
+	conn, _ := testpeer.New(t, "tcp")
+	o := Options{Idle: 45 * time.Second, Interval: 15 * time.Second, Count: 3}
+	_, gerr := Get(conn)
+	_, ierr := Inspect(conn)
+	for capability, err := range map[string]error{
+		options:     Enable(conn, o),
+		userTimeout: Enable(conn, Options{UserTimeout: time.Minute}),
+		get:         gerr,
+		inspect:     ierr,
+	} {
+		if slices.Contains(supported, capability) {
+			assert.NoError(t, err, capability)
+		} else {
+			assert.ErrorIs(t, err, errors.ErrUnsupported, capability)
+		}
 	}
 }
 
@@ -177,99 +213,6 @@ func TestRestore(t *testing.T) {
 		assert.Equal(t, want, got)
 	}
 }
-
-// Wrappers, as they are found in the wild.
-type (
-	embedsConn    struct{ net.Conn }
-	embedsTCP     struct{ *net.TCPConn }
-	embedsPrivate struct{ *embedsConn }
-
-	netConner struct {
-		hidden
-		c net.Conn
-	}
-	unwrapper struct {
-		hidden
-		c net.Conn
-	}
-	rawer struct {
-		hidden
-		c net.Conn
-	}
-	underlier struct {
-		hidden
-		c net.Conn
-	}
-	tcpNetConner struct {
-		hidden
-		c *net.TCPConn
-	}
-	wrapsItself struct{ hidden }
-
-	// alias is an interface whose field has an unexported name.
-	alias       = net.Conn
-	embedsAlias struct{ alias }
-
-	// byPointer has methods of its pointer, and is embedded by value.
-	byPointer     struct{ c net.Conn }
-	embedsByValue struct{ byPointer }
-	refuses       struct{ net.Conn }
-)
-
-func (w netConner) NetConn() net.Conn                   { return w.c }
-func (w unwrapper) Unwrap() net.Conn                    { return w.c }
-func (w rawer) Raw() net.Conn                           { return w.c }
-func (w underlier) UnderlyingConn() net.Conn            { return w.c }
-func (w tcpNetConner) NetConn() *net.TCPConn            { return w.c }
-func (w *wrapsItself) NetConn() net.Conn                { return w }
-func (p *byPointer) Read(b []byte) (int, error)         { return p.c.Read(b) }
-func (p *byPointer) Write(b []byte) (int, error)        { return p.c.Write(b) }
-func (p *byPointer) Close() error                       { return p.c.Close() }
-func (p *byPointer) LocalAddr() net.Addr                { return p.c.LocalAddr() }
-func (p *byPointer) RemoteAddr() net.Addr               { return p.c.RemoteAddr() }
-func (p *byPointer) SetDeadline(t time.Time) error      { return p.c.SetDeadline(t) }
-func (p *byPointer) SetReadDeadline(t time.Time) error  { return p.c.SetReadDeadline(t) }
-func (p *byPointer) SetWriteDeadline(t time.Time) error { return p.c.SetWriteDeadline(t) }
-func (p *byPointer) NetConn() net.Conn                  { return p.c }
-
-// shadowsNetConn hides the promoted NetConn, so that only the field leads further.
-type shadowsNetConn struct{ byPointer }
-
-func (*shadowsNetConn) NetConn() int { return 0 }
-
-func (refuses) SyscallConn() (syscall.RawConn, error) {
-	return nil, errors.New("not available")
-}
-
-// What is not to be trusted.
-type (
-	refusesOnly struct{ hidden }
-	givesNil    struct{ hidden }
-	idles       struct{ hidden }
-	strays      struct{ hidden }
-
-	idleRaw  struct{ syscall.RawConn }
-	strayRaw struct{ syscall.RawConn }
-)
-
-func (refusesOnly) SyscallConn() (syscall.RawConn, error) { return nil, errors.New("not available") }
-func (givesNil) SyscallConn() (syscall.RawConn, error)    { return nil, nil }
-func (idles) SyscallConn() (syscall.RawConn, error)       { return idleRaw{}, nil }
-func (strays) SyscallConn() (syscall.RawConn, error)      { return strayRaw{}, nil }
-func (idleRaw) Control(func(uintptr)) error               { return nil }
-func (strayRaw) Control(f func(uintptr)) error            { f(^uintptr(0)); return nil }
-
-// hidden is a net.Conn with nothing to be found in it.
-type hidden struct{}
-
-func (hidden) Read([]byte) (int, error)         { return 0, io.EOF }
-func (hidden) Write([]byte) (int, error)        { return 0, io.ErrClosedPipe }
-func (hidden) Close() error                     { return nil }
-func (hidden) LocalAddr() net.Addr              { return nil }
-func (hidden) RemoteAddr() net.Addr             { return nil }
-func (hidden) SetDeadline(time.Time) error      { return nil }
-func (hidden) SetReadDeadline(time.Time) error  { return nil }
-func (hidden) SetWriteDeadline(time.Time) error { return nil }
 
 func TestConnections(t *testing.T) {
 	t.Parallel()

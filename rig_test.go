@@ -20,6 +20,17 @@ var (
 	hostErrnos = rig == "mips64le"
 )
 
+// rigLacks is what a rig does not support, although the system that it stands for does.
+var rigLacks = map[string]bool{
+	"options":      rig == "wine8", // it has SIO_KEEPALIVE_VALS, without a count
+	"Get":          rig == "wine8",
+	"user timeout": strings.HasPrefix(rig, "wine"),                                // no TCP_MAXRT
+	"Inspect":      strings.HasPrefix(rig, "wine") || rig == "gvisor" || qemuUser, // no SIO_TCP_INFO, no TCP_INFO
+}
+
+// qemuUser: programs for other processors, but for 386, which runs natively.
+var qemuUser = rig == "arm" || rig == "arm64" || rig == "s390x" || rig == "mips64le" || rig == "riscv64"
+
 // needLinuxKernel skips a test of details of the Linux kernel: network namespaces, sysctls,
 // /proc/net, and strace.
 func needLinuxKernel(t testing.TB) {

@@ -1,4 +1,4 @@
-package keepalive
+package keepalive_test
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -17,36 +18,36 @@ import (
 func TestText(t *testing.T) {
 	t.Parallel()
 	const s, m = time.Second, time.Minute
-	full := Options{Idle: 45 * s, Interval: 5 * s, Count: 3, UserTimeout: m}
+	full := keepalive.Options{Idle: 45 * s, Interval: 5 * s, Count: 3, UserTimeout: m}
 	for _, c := range []struct {
 		text string
-		o    Options
+		o    keepalive.Options
 		back string // if not text
 	}{
-		{"on", Options{}, ""},
-		{"off", Options{Disabled: true}, ""},
+		{"on", keepalive.Options{}, ""},
+		{"off", keepalive.Options{Disabled: true}, ""},
 		{"idle=45s,interval=5s,count=3,user-timeout=1m", full, ""},
-		{"idle=2h,interval=1m15s,count=9,user-timeout=off", Options{Idle: 2 * time.Hour, Interval: 75 * s, Count: 9, UserTimeout: NoUserTimeout}, ""},
-		{"off,idle=1h1m,user-timeout=1.5s", Options{Idle: 61 * m, UserTimeout: 1500 * time.Millisecond, Disabled: true}, ""},
-		{"idle=1h0m1s", Options{Idle: time.Hour + s}, ""},
+		{"idle=2h,interval=1m15s,count=9,user-timeout=off", keepalive.Options{Idle: 2 * time.Hour, Interval: 75 * s, Count: 9, UserTimeout: keepalive.NoUserTimeout}, ""},
+		{"off,idle=1h1m,user-timeout=1.5s", keepalive.Options{Idle: 61 * m, UserTimeout: 1500 * time.Millisecond, Disabled: true}, ""},
+		{"idle=1h0m1s", keepalive.Options{Idle: time.Hour + s}, ""},
 		{"user-timeout=1m,count=3,interval=5s,idle=45s", full, "idle=45s,interval=5s,count=3,user-timeout=1m"},
-		{"on,idle=45000ms", Options{Idle: 45 * s}, "idle=45s"},
-		{"idle=45s,on", Options{Idle: 45 * s}, "idle=45s"},
-		{"idle=0,count=0", Options{}, "on"},
+		{"on,idle=45000ms", keepalive.Options{Idle: 45 * s}, "idle=45s"},
+		{"idle=45s,on", keepalive.Options{Idle: 45 * s}, "idle=45s"},
+		{"idle=0,count=0", keepalive.Options{}, "on"},
 		{"idle=45s, interval=5s ,count=3 , user-timeout=1m", full, "idle=45s,interval=5s,count=3,user-timeout=1m"},
-		{"45s:5s:3", Options{Idle: 45 * s, Interval: 5 * s, Count: 3}, "idle=45s,interval=5s,count=3"},
-		{"30m::10", Options{Idle: 30 * m, Count: 10}, "idle=30m,count=10"},
-		{":5s:", Options{Interval: 5 * s}, "interval=5s"},
+		{"45s:5s:3", keepalive.Options{Idle: 45 * s, Interval: 5 * s, Count: 3}, "idle=45s,interval=5s,count=3"},
+		{"30m::10", keepalive.Options{Idle: 30 * m, Count: 10}, "idle=30m,count=10"},
+		{":5s:", keepalive.Options{Interval: 5 * s}, "interval=5s"},
 		{"keepalives_idle=45,keepalives_interval=5,keepalives_count=3,tcp_user_timeout=60000", full, "idle=45s,interval=5s,count=3,user-timeout=1m"},
-		{"keepalives=1 keepalives_idle=45 tcp_user_timeout=0", Options{Idle: 45 * s}, "idle=45s"},
-		{"keepalives=0", Options{Disabled: true}, "off"},
-		{" on\r\n", Options{}, "on"},
-		{"45s:5s:3\n", Options{Idle: 45 * s, Interval: 5 * s, Count: 3}, "idle=45s,interval=5s,count=3"},
-		{"idle=45s\tinterval=5s\ncount=3", Options{Idle: 45 * s, Interval: 5 * s, Count: 3}, "idle=45s,interval=5s,count=3"},
-		{"tcp_user_timeout=2592000000", Options{UserTimeout: 720 * time.Hour}, "user-timeout=720h"},
-		{"keepalives_idle=45 interval=5s", Options{Idle: 45 * s, Interval: 5 * s}, "idle=45s,interval=5s"},
+		{"keepalives=1 keepalives_idle=45 tcp_user_timeout=0", keepalive.Options{Idle: 45 * s}, "idle=45s"},
+		{"keepalives=0", keepalive.Options{Disabled: true}, "off"},
+		{" on\r\n", keepalive.Options{}, "on"},
+		{"45s:5s:3\n", keepalive.Options{Idle: 45 * s, Interval: 5 * s, Count: 3}, "idle=45s,interval=5s,count=3"},
+		{"idle=45s\tinterval=5s\ncount=3", keepalive.Options{Idle: 45 * s, Interval: 5 * s, Count: 3}, "idle=45s,interval=5s,count=3"},
+		{"tcp_user_timeout=2592000000", keepalive.Options{UserTimeout: 720 * time.Hour}, "user-timeout=720h"},
+		{"keepalives_idle=45 interval=5s", keepalive.Options{Idle: 45 * s, Interval: 5 * s}, "idle=45s,interval=5s"},
 	} {
-		var o Options
+		var o keepalive.Options
 		require.NoError(t, o.UnmarshalText([]byte(c.text)), c.text)
 		assert.Equal(t, c.o, o, c.text)
 		if c.back == "" {
@@ -61,11 +62,11 @@ func TestText(t *testing.T) {
 
 func TestTextGoals(t *testing.T) {
 	t.Parallel()
-	minute, keepOpen := DetectWithin(time.Minute), KeepOpen(350*time.Second)
+	minute, keepOpen := keepalive.DetectWithin(time.Minute), keepalive.KeepOpen(350*time.Second)
 	off, withUser := minute, keepOpen
 	off.Disabled = true
 	withUser.UserTimeout = 10 * time.Minute
-	for text, want := range map[string]Options{
+	for text, want := range map[string]keepalive.Options{
 		"detect-within=1m":                       minute,
 		"on detect-within=60s":                   minute,
 		"off,detect-within=1m":                   off,
@@ -73,7 +74,7 @@ func TestTextGoals(t *testing.T) {
 		"keep-open=350s,user-timeout=10m":        withUser,
 		"tcp_user_timeout=600000,keep-open=350s": withUser,
 	} {
-		var o Options
+		var o keepalive.Options
 		require.NoError(t, o.UnmarshalText([]byte(text)), text)
 		assert.Equal(t, want, o, text)
 		assert.NotContains(t, o.String(), "keep-open")
@@ -140,7 +141,7 @@ func TestTextErrors(t *testing.T) {
 		strings.Repeat("a:", 1<<20):             "must be idle:interval:count",
 		"idle=" + strings.Repeat("1", 1<<20):    "missing unit",
 	} {
-		before := Options{Idle: 7 * time.Second, Disabled: true}
+		before := keepalive.Options{Idle: 7 * time.Second, Disabled: true}
 		o := before
 		err := o.UnmarshalText([]byte(text))
 		require.ErrorContains(t, err, want)
@@ -148,21 +149,21 @@ func TestTextErrors(t *testing.T) {
 		assert.NotContains(t, err.Error(), "\n")
 		assert.Equal(t, before, o, "unchanged")
 	}
-	for _, o := range []Options{{Idle: -1}, {Interval: -1}, {Count: -1}, {UserTimeout: -1}, {Idle: NoUserTimeout}, {Interval: NoUserTimeout}} {
+	for _, o := range []keepalive.Options{{Idle: -1}, {Interval: -1}, {Count: -1}, {UserTimeout: -1}, {Idle: keepalive.NoUserTimeout}, {Interval: keepalive.NoUserTimeout}} {
 		_, err := o.MarshalText()
-		var oe *OptionError
+		var oe *keepalive.OptionError
 		require.ErrorAs(t, err, &oe)
 	}
 }
 
 func TestTextInUse(t *testing.T) {
 	t.Parallel()
-	want := Options{Idle: 45 * time.Second, Count: 3}
-	var o Options
+	want := keepalive.Options{Idle: 45 * time.Second, Count: 3}
+	var o keepalive.Options
 	fs := flag.NewFlagSet("x", flag.ContinueOnError)
 	var usage bytes.Buffer
 	fs.SetOutput(&usage)
-	fs.TextVar(&o, "keepalive", Options{Idle: time.Minute}, "probing")
+	fs.TextVar(&o, "keepalive", keepalive.Options{Idle: time.Minute}, "probing")
 	fs.PrintDefaults()
 	assert.Contains(t, usage.String(), "(default idle=1m)")
 	require.NoError(t, fs.Parse([]string{"-keepalive", "45s::3"}))
@@ -170,7 +171,7 @@ func TestTextInUse(t *testing.T) {
 	fs.SetOutput(io.Discard)
 	require.ErrorContains(t, fs.Parse([]string{"-keepalive", "maybe"}), `"maybe": unknown word`)
 
-	type config struct{ Keepalive Options }
+	type config struct{ Keepalive keepalive.Options }
 	b, err := want.AppendText([]byte("keepalive="))
 	require.NoError(t, err)
 	assert.Equal(t, "keepalive=idle=45s,count=3", string(b))
@@ -189,21 +190,21 @@ func FuzzText(f *testing.F) {
 	}
 	f.Add("", int64(math.MaxInt64-1), int64(1), math.MaxInt, int64(math.MaxInt64), true)
 	f.Fuzz(func(t *testing.T, text string, idle, interval int64, count int, userTimeout int64, disabled bool) {
-		var o Options
+		var o keepalive.Options
 		if err := o.UnmarshalText([]byte(text)); err != nil {
-			if o != (Options{}) {
+			if o != (keepalive.Options{}) {
 				t.Fatal("the receiver was changed")
 			}
-			o = Options{time.Duration(idle), time.Duration(interval), count, time.Duration(userTimeout), disabled}
+			o = keepalive.Options{time.Duration(idle), time.Duration(interval), count, time.Duration(userTimeout), disabled}
 		}
 		b, err := o.MarshalText()
-		if (err == nil) != (o.Idle >= 0 && o.Interval >= 0 && o.Count >= 0 && o.UserTimeout >= 0 && o.Idle != NoUserTimeout && o.Interval != NoUserTimeout) {
+		if (err == nil) != (o.Idle >= 0 && o.Interval >= 0 && o.Count >= 0 && o.UserTimeout >= 0 && o.Idle != keepalive.NoUserTimeout && o.Interval != keepalive.NoUserTimeout) {
 			t.Fatalf("%#v: %v", o, err)
 		}
 		if err != nil {
 			return
 		}
-		var back Options
+		var back keepalive.Options
 		if err := back.UnmarshalText(b); err != nil || back != o {
 			t.Fatalf("%#v: %s: %#v, %v", o, b, back, err)
 		}
