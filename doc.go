@@ -46,6 +46,22 @@
 // Its zero fields select Go's defaults (Idle 15s, Interval 15s, Count 9). Zero fields of [Options]
 // leave the current setting unchanged.
 //
+// # Silent connections
+//
+// Setting options on a connection that has been idle for a while has side effects.
+//
+//   - On Linux, if the connection has been silent for longer than Idle, the kernel sends a probe
+//     at once. Each further call sends another one. A user timeout includes the silence before the
+//     call, so that one lost probe can drop the connection.
+//   - On macOS, the BSDs and illumos, the kernel drops a live connection on which Idle is set after
+//     a silence of Interval·Count or more, unless a segment arrives within Idle. For example,
+//     with Idle 45s, Interval 5s and Count 3 this happens after 15s of silence. On FreeBSD,
+//     Enable returns an error instead. The other systems do not report the silence.
+//   - Repeated calls with the same options are safe there and on gVisor, because Enable does
+//     not set values that are in effect already.
+//   - macOS, NetBSD and OpenBSD do not start the timer again when keepalive is turned off and on,
+//     until the next segment arrives. NetBSD sends the first probe after Interval instead of Idle.
+//
 // # Systems
 //
 // The accepted values. A dash means that there is no such option.

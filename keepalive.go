@@ -34,26 +34,12 @@ import (
 //     options before it are set. The order is KeepAlive, Interval, Count,
 //     UserTimeout, Idle.
 //
-// Call Enable when a connection is established. If the connection has been idle for
-// a while, the call has side effects:
+// Call Enable when a connection is established, and not when a pool takes it out, or after it
+// has waited in an accept queue. If the connection has been silent, the kernel may send a
+// probe at once, or even drop it. See "Silent connections" in the package documentation.
 //
-//   - On Linux, if conn has been silent for longer than Idle, the kernel sends a
-//     probe at once. Each further call sends another one. A user timeout includes the
-//     silence before the call.
-//   - On macOS, the BSDs and illumos, the kernel drops a live connection that has been
-//     silent for Interval·Count or longer when Idle is set, unless data arrives
-//     within Idle. For example, with Idle 45s, Interval 5s and Count 3 this happens
-//     after 15s of silence. On FreeBSD, Enable returns an error instead of setting the
-//     options. On the other systems, set options before a connection waits in an
-//     accept queue or a pool.
-//   - Repeated calls are safe there and on gVisor, because Enable does not set values
-//     that are in effect already.
-//   - macOS, NetBSD and OpenBSD do not start the timer again when keepalive is turned
-//     off and on, until the next segment arrives. NetBSD sends the first probe after
-//     Interval instead of Idle.
-//
-// A Multipath TCP connection on Linux has no user timeout, and before Linux 6.10 no
-// times and no count.
+// A Multipath TCP connection on Linux has no user timeout, and before Linux 6.10 no times and
+// no count.
 func Enable(conn net.Conn, o Options) error {
 	if err := host.check(&o); err != nil {
 		return err

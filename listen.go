@@ -83,7 +83,7 @@ func (p *platform) controlListener(network string, c syscall.RawConn, o Options)
 // netConfig returns o for package net, in which a negative value means unchanged, and the
 // unit is the second on every system. o may be out of range.
 func (p *platform) netConfig(o Options) net.KeepAliveConfig {
-	if p.vals != nil && (o.Idle != 0 || o.Interval != 0) { // sets both times
+	if p.vals != "" && (o.Idle != 0 || o.Interval != 0) { // sets both times
 		o.Idle, o.Interval = cmp.Or(o.Idle, p.defaults.Idle), cmp.Or(o.Interval, p.defaults.Interval)
 	}
 	orUnchanged := func(f field) time.Duration {

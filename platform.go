@@ -19,9 +19,9 @@ import (
 type platform struct {
 	name        string
 	opts        [numOpts]*sockOpt
-	kernel      kernel         // nil: the real one
-	protocolOpt *sockOpt       // SO_PROTOCOL, if there is Multipath TCP
-	vals        *keepaliveVals // sets Idle and Interval in place of their options
+	kernel      kernel // nil: the real one
+	protocolOpt *sockOpt // SO_PROTOCOL, if there is Multipath TCP
+	vals        string   // if not "", the control code that sets Idle and Interval in place of their options
 	info        *infoCall
 	variants    *variants
 
@@ -52,12 +52,6 @@ const (
 	userTimeoutReplacesCount
 	userTimeoutLimitsCount // the connection is dropped at the earlier of both
 )
-
-// keepaliveVals is a control code of Windows that turns keepalive on or off and sets
-// Idle and Interval, all at once. It cannot be read.
-type keepaliveVals struct {
-	name string
-}
 
 // kernel is the system calls. systemCalls is the real one, and tests have a fake one.
 type kernel interface {
@@ -122,8 +116,8 @@ func useKeepaliveVals(p *platform, fd uintptr) *platform {
 	}
 	old := *p
 	old.variants = nil
-	old.vals = &keepaliveVals{name: "SIO_KEEPALIVE_VALS"}
-	ms := &sockOpt{name: old.vals.name, unit: time.Millisecond, min: 1, max: math.MaxUint32 / 1000 * 1000}
+	old.vals = "SIO_KEEPALIVE_VALS"
+	ms := &sockOpt{name: old.vals, unit: time.Millisecond, min: 1, max: math.MaxUint32 / 1000 * 1000}
 	old.opts[idle], old.opts[interval] = ms, ms
 	if lacks(p.opts[count]) {
 		old.opts[count] = nil
@@ -202,7 +196,7 @@ func (p *platform) apply(fd uintptr, o *Options) error {
 	for i, v := range [...]int64{on, int64(o.Interval), int64(o.Count), int64(o.UserTimeout), int64(o.Idle)} {
 		f := setOrder[i]
 		opt, err := p.opts[f], errNoOption
-		if f == keepAlive && !switched || f != keepAlive && v == 0 || p.vals != nil && (f == idle || f == interval) {
+		if f == keepAlive && !switched || f != keepAlive && v == 0 || p.vals != "" && (f == idle || f == interval) {
 			continue
 		}
 		switch {
@@ -222,7 +216,7 @@ func (p *platform) apply(fd uintptr, o *Options) error {
 			unsupported = append(unsupported, err)
 		}
 	}
-	if p.vals != nil && (o.Idle != 0 || o.Interval != 0 || o.Disabled) {
+	if p.vals != "" && (o.Idle != 0 || o.Interval != 0 || o.Disabled) {
 		if err := p.setVals(fd, *o); err != nil {
 			return err
 		}
@@ -269,8 +263,8 @@ func (p *platform) changes(fd uintptr, o Options) (changed Options, switched boo
 	return o, now.Disabled != o.Disabled, nil
 }
 
-// setVals sets Idle and Interval with p.vals. The call always sets both, so a zero
-// field gets the default.
+// setVals sets Idle and Interval with p.vals. The call turns keepalive on or off and always
+// sets both, so a zero field gets the default. It cannot be read.
 func (p *platform) setVals(fd uintptr, o Options) error {
 	ms := func(f field) uint32 {
 		return uint32(p.opts[f].roundUp(cmp.Or(o.field(f), p.defaults.field(f))))
@@ -279,7 +273,7 @@ func (p *platform) setVals(fd uintptr, o Options) error {
 	if err == nil {
 		return nil
 	}
-	e := &OptionError{Option: "KeepAlive", Value: !o.Disabled, Err: p.wrapErr(&sockOpt{name: p.vals.name}, "wsaioctl", err)}
+	e := &OptionError{Option: "KeepAlive", Value: !o.Disabled, Err: p.wrapErr(&sockOpt{name: p.vals}, "wsaioctl", err)}
 	switch {
 	case o.Idle != 0:
 		e.Option, e.Value = idle.String(), o.Idle
@@ -297,7 +291,7 @@ func (p *platform) read(fd uintptr) (Options, error) {
 	for _, f := range setOrder {
 		v, err := int32(0), errNoOption
 		opt := p.opts[f]
-		if opt != nil && (p.vals == nil || f != idle && f != interval) {
+		if opt != nil && (p.vals == "" || f != idle && f != interval) {
 			v, err = p.sys().getsockopt(fd, opt.level, opt.opt)
 		}
 		if err == nil {
