@@ -10,7 +10,7 @@ import (
 // Enable turns keepalive on for conn and sets the fields of o that are not zero.
 // If o.Disabled is set, it sets the fields and turns keepalive off.
 //
-// conn is a [*net.TCPConn], a [*tls.Conn], or another wrapper around a TCP
+// conn is a [*net.TCPConn], a *tls.Conn, or another wrapper around a TCP
 // connection. A wrapper must embed a net.Conn, or have one of the methods
 // SyscallConn, NetConn, Unwrap, Raw and UnderlyingConn. No other method of a
 // wrapper is called. Enable can be called concurrently with Read, Write and Close.
@@ -20,8 +20,8 @@ import (
 //
 //   - an [*OptionError] if a value is negative or out of range. Nothing is set;
 //   - an error matching [errors.ErrUnsupported] if the system does not support some
-//     of the options. All others are set. Most programs ignore this error:
-//     if err != nil && !errors.Is(err, errors.ErrUnsupported) { return err };
+//     of the options. All others are set. Most programs ignore this error, as the
+//     example in the package documentation does;
 //   - [ErrNotTCP], which also matches errors.ErrUnsupported, if conn is not a TCP
 //     connection;
 //   - another error if conn is nil, or if it is a wrapper whose socket cannot be

@@ -19,7 +19,7 @@ import (
 type platform struct {
 	name        string
 	opts        [numOpts]*sockOpt
-	kernel      kernel // nil: the real one
+	kernel      kernel   // nil: the real one
 	protocolOpt *sockOpt // SO_PROTOCOL, if there is Multipath TCP
 	vals        string   // if not "", the control code that sets Idle and Interval in place of their options
 	info        *infoCall
