@@ -1,37 +1,158 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
 )
 
-// Some things take a process of their own: to be traced, to enter a network
-// namespace, to have one's processor time and memory for oneself. roleEnv names
-// what this program, started by itself, is to do.
-const roleEnv = "KEEPALIVE_BENCH_ROLE"
+// childEnv is set in the processes that this program starts. Each of them runs
+// one load, so that its processor time and memory can be measured.
+const childEnv = "KEEPALIVE_BENCH_CHILD"
 
-// roles are what a child may be told to do. They write their result to standard
-// output, as JSON.
-var roles = map[string]func(args []string) (any, error){
-	"trace": traced,
-	"link":  captured,
-	"watch": watched,
+// load keeps n peers or connections and sends heartbeats for each in every
+// interval. start prepares for them and returns the function that adds the i-th.
+type load struct {
+	name   string
+	start  func(n int, every time.Duration, sent *atomic.Int64) (add func(i int) error, err error)
+	bytes  float64 // roughly what each needs, the kernel's part included
+	silent bool    // sends no heartbeats
 }
 
-// play carries out a role.
-func play(role string, args []string) int {
-	f, ok := roles[role]
-	if !ok {
-		fmt.Fprintf(os.Stderr, "bench: %s=%s is no role\n", roleEnv, role)
-		return 2
+var loads = slices.Concat(peerLoads, connLoads)
+
+// usage is what one process measured of itself.
+type usage struct {
+	Bytes float64   // of Go's heap and stacks, for each peer
+	CPU   []float64 // part of one core, one value for each window
+	Sent  []float64 // heartbeats in a second, one value for each window
+}
+
+// windows is over how many periods, and how long ones, usage is measured.
+type windows struct {
+	n      int
+	length time.Duration
+}
+
+// measureLoads runs each load in a process of its own. They measure in the same
+// windows.
+func measureLoads(all []load, n int, every time.Duration, win windows) (map[string]*usage, error) {
+	var need float64
+	for _, l := range all {
+		need += l.bytes * float64(n)
 	}
-	result, err := f(args)
-	if err == nil && result != nil {
-		err = json.NewEncoder(os.Stdout).Encode(result)
+	if available, err := availableMemory(); err != nil {
+		return nil, err
+	} else if need > available*2/3 {
+		return nil, fmt.Errorf("%w: this needs %.0f GB of memory", errors.ErrUnsupported, need/1e9*3/2)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	var children []*child
+	defer func() {
+		cancel()
+		for _, c := range children {
+			c.cmd.Wait()
+		}
+	}()
+	for _, l := range all {
+		c, err := startChild(ctx, l.name, strconv.Itoa(n), every.String(), strconv.Itoa(win.n), win.length.String())
+		if err != nil {
+			return nil, err
+		}
+		children = append(children, c)
+		// A million peers keep the processors busy while they are added.
+		if n > 100_000 {
+			if err := c.waitReady(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, c := range children {
+		if err := c.waitReady(); err != nil {
+			return nil, err
+		}
+	}
+	for _, c := range children {
+		fmt.Fprintln(c.in)
+	}
+	seen := map[string]*usage{}
+	for i, c := range children {
+		var u usage
+		if err := json.NewDecoder(c.out).Decode(&u); err != nil {
+			return nil, c.failed(err)
+		}
+		seen[all[i].name] = &u
+	}
+	return seen, nil
+}
+
+type child struct {
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	out   *bufio.Reader
+	notes strings.Builder
+	ready bool
+}
+
+func startChild(ctx context.Context, args ...string) (*child, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	c := &child{cmd: exec.CommandContext(ctx, self, args...)}
+	c.cmd.Env = append(os.Environ(), childEnv+"=1")
+	c.cmd.Stderr = &c.notes
+	if c.in, err = c.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	c.out = bufio.NewReader(out)
+	return c, c.cmd.Start()
+}
+
+// waitReady waits for the child's first line.
+func (c *child) waitReady() error {
+	if c.ready {
+		return nil
+	}
+	if _, err := c.out.ReadString('\n'); err != nil {
+		return c.failed(err)
+	}
+	c.ready = true
+	return nil
+}
+
+// failed waits for the end of the child and adds its error message.
+func (c *child) failed(err error) error {
+	wait := c.cmd.Wait()
+	message, _, _ := strings.Cut(c.notes.String(), "\n")
+	err = fmt.Errorf("%s: %w: %w: %s", c.cmd.Args[1], err, wait, message)
+	if strings.Contains(message, errors.ErrUnsupported.Error()) {
+		err = fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
+	}
+	return err
+}
+
+// runChild is the child's main.
+func runChild(args []string) int {
+	u, err := runLoad(args)
+	if err == nil {
+		err = json.NewEncoder(os.Stdout).Encode(u)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -40,25 +161,70 @@ func play(role string, args []string) int {
 	return 0
 }
 
-// errAbsent is in the errors that say that something cannot be had on this
-// machine. All others are defects.
-var errAbsent = errors.New("cannot be had here")
-
-func absent(err error) error {
-	if err == nil {
-		return nil
+// runLoad adds the peers, prints a line, waits for one, and measures.
+func runLoad(args []string) (*usage, error) {
+	if len(args) != 5 {
+		return nil, fmt.Errorf("want 5 arguments, got %q", args)
 	}
-	return fmt.Errorf("%w: %w", errAbsent, err)
-}
-
-// child is this program in a role, run by the command line before, if any.
-func child(ctx context.Context, before []string, role string, args ...string) (*exec.Cmd, error) {
-	self, err := os.Executable()
+	i := slices.IndexFunc(loads, func(l load) bool { return l.name == args[0] })
+	n, err1 := strconv.Atoi(args[1])
+	every, err2 := time.ParseDuration(args[2])
+	win, err3 := strconv.Atoi(args[3])
+	length, err4 := time.ParseDuration(args[4])
+	if err := errors.Join(err1, err2, err3, err4); err != nil || i < 0 {
+		return nil, fmt.Errorf("bad arguments %q: %w", args, err)
+	}
+	before := heapAndStacks()
+	var sent atomic.Int64
+	add, err := loads[i].start(n, every, &sent)
 	if err != nil {
 		return nil, err
 	}
-	line := append(append(before, self), args...)
-	cmd := exec.CommandContext(ctx, line[0], line[1:]...)
-	cmd.Env = append(os.Environ(), roleEnv+"="+role)
-	return cmd, nil
+	// Add them evenly over one interval, without garbage collection, which would
+	// delay some.
+	percent := debug.SetGCPercent(-1)
+	start := time.Now()
+	for i := range n {
+		if wait := time.Duration(float64(every)*float64(i)/float64(n)) - time.Since(start); wait > time.Millisecond {
+			time.Sleep(wait)
+		}
+		if err := add(i); err != nil {
+			return nil, err
+		}
+	}
+	debug.SetGCPercent(percent)
+	time.Sleep(time.Until(start.Add(2*every + every/10))) // until the last one has sent a heartbeat
+	u := &usage{Bytes: (heapAndStacks() - before) / float64(n)}
+
+	fmt.Println("ready")
+	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
+		return nil, err
+	}
+	for i := range win + 1 { // the first window does not count
+		at, sentAt := time.Now(), sent.Load()
+		used, err1 := processorTime()
+		time.Sleep(length)
+		now, err2 := processorTime()
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, err
+		}
+		if seconds := time.Since(at).Seconds(); i > 0 {
+			u.CPU = append(u.CPU, (now-used).Seconds()/seconds)
+			u.Sent = append(u.Sent, float64(sent.Load()-sentAt)/seconds)
+		}
+	}
+	if least := 0.7 * float64(n) / every.Seconds(); !loads[i].silent && spreadOf(u.Sent).median < least {
+		return nil, fmt.Errorf("%d peers sent %.0f heartbeats in a second, want at least %.0f", n, spreadOf(u.Sent).median, least)
+	}
+	runtime.KeepAlive(add)
+	return u, nil
+}
+
+// heapAndStacks is the size of Go's heap and stacks without garbage.
+func heapAndStacks() float64 {
+	runtime.GC()
+	runtime.GC() // for what finalizers have freed
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return float64(m.HeapAlloc + m.StackInuse)
 }

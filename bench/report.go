@@ -2,18 +2,15 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
-
-	"gonum.org/v1/plot"
 )
 
-// section is what one part of the program has to tell: Markdown, pictures, and
-// what became of the promises.
+// section is the result of one part: Markdown, pictures, and promises.
 type section struct {
 	title    string
+	command  string
 	text     strings.Builder
 	pictures []picture
 	promises []promise
@@ -22,7 +19,7 @@ type section struct {
 
 type picture struct {
 	file string
-	plot *plot.Plot
+	svg  []byte
 }
 
 // say adds a paragraph.
@@ -30,13 +27,13 @@ func (s *section) say(format string, args ...any) {
 	fmt.Fprintf(&s.text, format+"\n\n", args...)
 }
 
-// lacks adds a paragraph on what cannot be had here, and why.
+// lacks adds a paragraph on something that cannot be measured here.
 func (s *section) lacks(what string, err error) {
 	s.absent = append(s.absent, fmt.Sprintf("%s: %v", what, err))
 	s.say("Not measured in this run: %s (%v).", what, err)
 }
 
-// table adds a table, its first column to the left, the others to the right.
+// table adds a table. Its first column is aligned to the left.
 func (s *section) table(head []string, rows [][]string) {
 	row := func(cells []string) { fmt.Fprintf(&s.text, "| %s |\n", strings.Join(cells, " | ")) }
 	row(head)
@@ -47,13 +44,27 @@ func (s *section) table(head []string, rows [][]string) {
 	fmt.Fprintln(&s.text)
 }
 
-// picture adds a plot; alt says what is to be seen on it.
-func (s *section) picture(file, alt string, p *plot.Plot) {
-	s.pictures = append(s.pictures, picture{file, p})
-	s.say("![%s](%s)", alt, file)
+// timeTable adds the table of a comparison whose first variant is ours.
+func (s *section) timeTable(what string, all []series) {
+	var rows [][]string
+	for i, r := range all {
+		ratio := "1"
+		if i > 0 {
+			ratio = r.against(all[0]).String()
+		}
+		rows = append(rows, []string{r.name, spreadOf(r.ns).String(), ratio, num(spreadOf(r.allocs).median), num(spreadOf(r.bytes).median)})
+	}
+	s.table([]string{what, "ns", "times ours", "allocations", "bytes allocated"}, rows)
 }
 
-// promise is what the README says, and what was seen.
+// picture adds a chart. Its description is also the text for readers who do not
+// see it.
+func (s *section) picture(file string, c *chart) {
+	s.pictures = append(s.pictures, picture{file, c.svg()})
+	s.say("![%s](%s)", c.desc, file)
+}
+
+// promise is a limit, and what was measured.
 type promise struct {
 	what    string
 	seen    spread
@@ -64,18 +75,36 @@ type promise struct {
 
 func (s *section) promise(p promise) { s.promises = append(s.promises, p) }
 
-// missed reports whether the median misses the limit.
-func (p promise) missed() bool { return !p.within(0) }
+// noAllocation promises that the first of the variants does not allocate.
+func (s *section) noAllocation(what string, all []series) {
+	s.promise(promise{what: what, seen: spreadOf(all[0].allocs), unit: "allocations"})
+}
 
-// broken reports whether it does so by more than the noise.
-func (p promise) broken() bool { return !p.within(p.seen.noise) }
+// add adds all that m has.
+func (s *section) add(m *section) {
+	s.text.WriteString(m.text.String())
+	s.pictures = append(s.pictures, m.pictures...)
+	s.promises = append(s.promises, m.promises...)
+	s.absent = append(s.absent, m.absent...)
+}
 
-// within is false for what is not a number.
-func (p promise) within(slack float64) bool {
+// missed reports whether the median is beyond the limit.
+func (p promise) missed() bool { return !p.within(p.seen.median) }
+
+// broken reports whether the whole interval is beyond the limit.
+func (p promise) broken() bool {
 	if p.atLeast {
-		return p.seen.median+slack >= p.limit
+		return !p.within(p.seen.high)
 	}
-	return p.seen.median-slack <= p.limit
+	return !p.within(p.seen.low)
+}
+
+// within is false for NaN.
+func (p promise) within(v float64) bool {
+	if p.atLeast {
+		return v >= p.limit
+	}
+	return v <= p.limit
 }
 
 func (p promise) bound() string {
@@ -88,12 +117,12 @@ func (p promise) bound() string {
 
 func (p promise) measured() string { return strings.TrimSpace(p.seen.String() + " " + p.unit) }
 
-func (p promise) verdict() string {
+func (p promise) result() string {
 	switch {
 	case p.broken():
-		return "**missed**"
+		return "**broken**"
 	case p.missed():
-		return "missed by less than the noise"
+		return "kept within the noise"
 	}
 	return "kept"
 }
@@ -105,53 +134,41 @@ type report struct {
 	sections []*section
 }
 
-const method = `Ways that are compared take turns in one process: each round runs all of them, forwards and then backwards, and one round before goes
-uncounted. A ratio is the median of the rounds' ratios. What stands behind ± is the noise: half of the interquartile range of the rounds.
-When a median misses its limit, the theme is measured once more, with three times the rounds, and that counts; the run fails when the median then misses by
-more than the noise. Absolute times differ from machine to machine; the ratios are what to look at.`
+const method = `Compare ratios, not times. Times differ from machine to machine.
 
-func (r *report) write(w io.Writer) {
-	fmt.Fprintf(w, "# Results\n\nOne run of\n\n    %s\n\non %s.\n\n%s\n\n", r.command, strings.Join(r.machine, ", "), method)
+- Variants that are compared run alternately in one process. A ratio is the median of the ratios of all rounds.
+- The number after ± is the uncertainty of the median. The true median lies within it with a probability of 95 %.
+- If a median is beyond its limit, it is measured again with three times the rounds, at most twice. The last measurement counts.
+- A promise is broken if its limit lies outside the uncertainty. Then the command exits with status 1. CI runs it with ` + "`-short`."
+
+func (r *report) String() string {
+	var w strings.Builder
+	fmt.Fprintf(&w, "# Results\n\nThis is one run of\n\n    %s\n\non %s.\n\n%s\n\n", r.command, strings.Join(r.machine, ", "), method)
 	var rows section
 	var cells [][]string
 	for _, s := range r.sections {
 		for _, p := range s.promises {
-			cells = append(cells, []string{p.what, p.bound(), p.measured(), p.verdict()})
+			cells = append(cells, []string{p.what, p.bound(), p.measured(), p.result()})
 		}
 	}
 	if len(cells) > 0 {
-		rows.table([]string{"promise", "limit", "measured", ""}, cells)
-		fmt.Fprintf(w, "## Promises\n\n%s", &rows.text)
+		rows.table([]string{"promise", "limit", "measured", "result"}, cells)
+		fmt.Fprintf(&w, "## Promises\n\n%s", &rows.text)
 	}
 	for _, s := range r.sections {
-		fmt.Fprintf(w, "## %s\n\n%s", s.title, &s.text)
+		fmt.Fprintf(&w, "## %s\n\n    %s\n\n%s", s.title, s.command, &s.text)
 	}
+	return strings.TrimRight(w.String(), "\n") + "\n"
 }
 
 // save writes RESULTS.md and the pictures to dir.
 func (r *report) save(dir string) error {
 	for _, s := range r.sections {
 		for _, p := range s.pictures {
-			if err := savePlot(p.plot, filepath.Join(dir, p.file)); err != nil {
-				return fmt.Errorf("%s: %w", p.file, err)
+			if err := os.WriteFile(filepath.Join(dir, p.file), p.svg, 0o644); err != nil {
+				return err
 			}
 		}
 	}
-	var b strings.Builder
-	r.write(&b)
-	text := strings.TrimRight(b.String(), "\n") + "\n"
-	return os.WriteFile(filepath.Join(dir, "RESULTS.md"), []byte(text), 0o644)
-}
-
-// which lists the promises of which something is true.
-func which(sections []*section, is func(promise) bool) []promise {
-	var all []promise
-	for _, s := range sections {
-		for _, p := range s.promises {
-			if is(p) {
-				all = append(all, p)
-			}
-		}
-	}
-	return all
+	return os.WriteFile(filepath.Join(dir, "RESULTS.md"), []byte(r.String()), 0o644)
 }

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/xml"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,16 +15,16 @@ import (
 
 func TestReport(t *testing.T) {
 	t.Parallel()
-	s := &section{title: "Theme"}
+	s := &section{title: "Subject", command: "go run -C bench . -only subject"}
 	s.say("It is %d.", 7)
 	s.table([]string{"what", "ns"}, [][]string{{"this", "1.5"}, {"that", "2"}})
 	s.lacks("the rest", errors.New("no root"))
-	s.promise(promise{what: "This", seen: spread{1.08, 0.04}, limit: 1.15, unit: "times"})
-	s.promise(promise{what: "That", seen: spread{0.5, 0.04}, limit: 0.9, atLeast: true})
-	p := newPlot("Title", "x (s)", "y (s)")
-	addCurves(p, []curve{{name: ours, x: []float64{1, 10}, y: []spread{{1, 0.1}, {2, 0.1}}}})
-	logAxis(&p.X)
-	s.picture("some.svg", "A line", p)
+	s.promise(promise{what: "This", seen: spread{1.08, 1.04, 1.12}, limit: 1.15, unit: "times"})
+	s.promise(promise{what: "That", seen: spread{0.5, 0.46, 0.54}, limit: 0.9, atLeast: true})
+	c := &chart{title: "Title <1>", desc: "A line", x: axis{label: "x (s)", log: true, ticks: []float64{1, 10}}, y: axis{label: "y (s)"}}
+	c.curves = []curve{{name: ours, color: blue, x: []float64{1, 10}, y: []spread{{1, 0.9, 1.1}, {2, 1.9, 2.1}}}}
+	c.y.ticks = steps(0, 2)
+	s.picture("some.svg", c)
 	assert.Equal(t, []string{"the rest: no root"}, s.absent)
 
 	dir := t.TempDir()
@@ -33,12 +35,14 @@ func TestReport(t *testing.T) {
 	head, text, ok := strings.Cut(string(b), "## Promises\n\n")
 	require.True(t, ok)
 	assert.Contains(t, head, "\n    go run -C bench .\n\non a CPU, 2 cores.\n")
-	assert.Equal(t, `| promise | limit | measured |  |
+	assert.Equal(t, `| promise | limit | measured | result |
 |---|---:|---:|---:|
 | This | at most 1.15 times | 1.08 ± 0.04 times | kept |
-| That | at least 0.9 | 0.500 ± 0.040 | **missed** |
+| That | at least 0.9 | 0.500 ± 0.040 | **broken** |
 
-## Theme
+## Subject
+
+    go run -C bench . -only subject
 
 It is 7.
 
@@ -54,21 +58,34 @@ Not measured in this run: the rest (no root).
 
 	svg, err := os.ReadFile(filepath.Join(dir, "some.svg"))
 	require.NoError(t, err)
-	for _, want := range []string{"<svg ", "Title", "x (s)", "y (s)", ours, "sans-serif", "fill:#FFFFFF"} {
+	for _, want := range []string{`<title id="title">Title &lt;1&gt;</title>`, `<desc id="desc">A line</desc>`, "x (s)", "y (s)", ours, blue, `fill="#ffffff"`} {
 		assert.Contains(t, string(svg), want)
 	}
+	for d := xml.NewDecoder(strings.NewReader(string(svg))); err == nil; {
+		_, err = d.Token()
+	}
+	assert.Equal(t, io.EOF, err)
 }
 
-// TestLooks: whatever is drawn has a look of its own.
-func TestLooks(t *testing.T) {
+func TestTicks(t *testing.T) {
 	t.Parallel()
-	for _, k := range keepers {
-		assert.Contains(t, looks, k.name)
+	assert.Equal(t, []float64{0, 5, 10, 15, 20}, steps(0, 19))
+	assert.Equal(t, []float64{0, 0.5, 1, 1.5, 2}, steps(0, 2))
+	assert.Equal(t, []float64{0.5, 1, 2, 5, 10, 20, 50}, decades([]curve{{y: []spread{{1, 0.6, 2}, exact(21)}}}))
+	assert.Equal(t, 0.5, axis{log: true, ticks: []float64{1, 10, 100}}.position(10))
+	assert.Equal(t, 0.25, axis{ticks: []float64{0, 4}}.position(1))
+}
+
+// TestColors: everything that is drawn has a color.
+func TestColors(t *testing.T) {
+	t.Parallel()
+	for _, l := range peerLoads {
+		assert.Contains(t, colors, l.name)
 	}
-	for _, p := range pipes {
-		assert.Contains(t, looks, p.name)
+	for _, w := range wrappers {
+		assert.Contains(t, colors, w.name)
 	}
-	for _, trial := range trials() {
-		assert.Contains(t, looks, trial.kind)
+	for _, kind := range kinds {
+		assert.Contains(t, colors, kind)
 	}
 }

@@ -3,181 +3,170 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"syscall"
 	"time"
 
 	"github.com/go-keepalive/keepalive"
-	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/mikioh/tcp"
 	"github.com/mikioh/tcpinfo"
 	"github.com/mikioh/tcpopt"
 )
 
-// typical are the settings of the parts where any would do.
+// The settings of all parts in which the values do not matter.
 var (
-	typical = keepalive.Options{Idle: 45 * time.Second, Interval: 5 * time.Second, Count: 3}
-	netsOwn = net.KeepAliveConfig{Enable: true, Idle: typical.Idle, Interval: typical.Interval, Count: typical.Count}
+	typical    = keepalive.Options{Idle: 45 * time.Second, Interval: 5 * time.Second, Count: 3}
+	typicalNet = net.KeepAliveConfig{Enable: true, Idle: typical.Idle, Interval: typical.Interval, Count: typical.Count}
 )
 
-// The names of the ways.
+// The names of the variants.
 const (
-	ours    = "keepalive"
-	nets    = "net"
-	mikiohs = "mikioh/tcp"
-	floor   = "bare calls"
+	ours      = "keepalive"
+	nets      = "package net"
+	mikiohs   = "mikioh/tcp"
+	bareCalls = "bare system calls"
 )
 
-// setting compares what it costs to set and to read keepalive on a connection.
+// setting compares the time that it takes to set and to read options.
 func setting(l *lab, s *section) error {
-	conn, far, err := testpeer.Dial("tcp")
+	near, far, err := tcpPair()
 	if err != nil {
 		return err
 	}
 	defer far.Close()
-	defer conn.Close()
-	mc, err := tcp.NewConn(conn)
+	defer near.Close()
+	conn := near.(*net.TCPConn)
+	set, get, inspect, err := settingVariants(conn)
 	if err != nil {
 		return err
 	}
-	const n = 2000
+	bare, bareErr := newBareSyscalls(conn)
+	if bareErr == nil {
+		set = append(set, variant{bareCalls, calls(bare.set)})
+		get = append(get, variant{bareCalls, calls(bare.get)})
+		inspect = append(inspect, variant{bareCalls, calls(bare.info)})
+	} else {
+		s.lacks("the bare system calls", bareErr)
+	}
 
-	set := []way{
-		{name: ours, run: calls(func() error { return keepalive.Enable(conn, typical) })},
-		{name: nets, run: calls(func() error { return conn.SetKeepAliveConfig(netsOwn) })},
-		{name: mikiohs, run: calls(func() error {
+	// Many short rounds: then most rounds see no other work on the machine.
+	rounds, n := l.rounds(600), 300
+	s.say("Each function is called on one `*net.TCPConn`. Enable sets Idle, Interval and Count. Package net cannot read options. "+
+		"The bare system calls are golang.org/x/sys on the descriptor, without the lock that keeps it open meanwhile: 4 × setsockopt, 5 × getsockopt, and getsockopt(TCP_INFO). "+
+		"Get makes one more call, because it checks that the connection is still open. %s rounds of %d calls.", grouped(rounds), n)
+	// comparison measures one function, which is the first of the variants. It
+	// may take limit times as long as the last one, the bare system calls.
+	comparison := func(what string, limit float64, variants []variant) error {
+		return l.hold(s, func(s *section, effort int) error {
+			all, err := compare(rounds*effort, n, variants...)
+			if err != nil {
+				return err
+			}
+			s.timeTable(what, all)
+			if bareErr == nil {
+				s.promise(promise{what: what + " / the bare system calls", seen: all[0].against(named(all, bareCalls)), limit: limit, unit: "times"})
+			}
+			if what == "Enable" {
+				s.promise(promise{what: "Enable / SetKeepAliveConfig of package net", seen: all[0].against(named(all, nets)), limit: 1.05, unit: "times"})
+			}
+			s.noAllocation(what, all)
+			return nil
+		})
+	}
+	if err := errors.Join(comparison("Enable", 1.15, set), comparison("Get", 1.5, get)); err != nil {
+		return err
+	}
+	if _, err := keepalive.Inspect(conn); errors.Is(err, errors.ErrUnsupported) {
+		s.lacks("Inspect", err)
+	} else if err := comparison("Inspect", 1.4, inspect); err != nil {
+		return err
+	}
+	return diagnosing(l, s)
+}
+
+// settingVariants are the ways to set options, to read them, and to read
+// TCP_INFO, by keepalive, package net and mikioh/tcp.
+func settingVariants(conn *net.TCPConn) (set, get, inspect []variant, err error) {
+	mc, err := tcp.NewConn(conn)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	set = []variant{
+		{ours, calls(func() error { return keepalive.Enable(conn, typical) })},
+		{nets, calls(func() error { return conn.SetKeepAliveConfig(typicalNet) })},
+		{mikiohs, calls(func() error {
 			return errors.Join(mc.SetOption(tcpopt.KeepAlive(true)), mc.SetOption(tcpopt.KeepAliveIdleInterval(typical.Idle)),
 				mc.SetOption(tcpopt.KeepAliveProbeInterval(typical.Interval)), mc.SetOption(tcpopt.KeepAliveProbeCount(typical.Count)))
 		})},
 	}
-	b := make([]byte, 4)
-	option := func(o tcpopt.Option) error {
-		_, err := mc.Option(o.Level(), o.Name(), b)
+	b := make([]byte, 256)
+	option := func(o tcpopt.Option, size int) error {
+		_, err := mc.Option(o.Level(), o.Name(), b[:size])
 		return err
 	}
-	get := []way{
-		{name: ours, run: calls(func() error { _, err := keepalive.Get(conn); return err })},
-		{name: mikiohs, run: calls(func() error {
-			return errors.Join(option(tcpopt.KeepAlive(true)), option(tcpopt.KeepAliveIdleInterval(0)),
-				option(tcpopt.KeepAliveProbeInterval(0)), option(tcpopt.KeepAliveProbeCount(0)))
+	get = []variant{
+		{ours, calls(func() error { _, err := keepalive.Get(conn); return err })},
+		{mikiohs, calls(func() error {
+			return errors.Join(option(tcpopt.KeepAlive(true), 4), option(tcpopt.KeepAliveIdleInterval(0), 4),
+				option(tcpopt.KeepAliveProbeInterval(0), 4), option(tcpopt.KeepAliveProbeCount(0), 4))
 		})},
 	}
-	info := []way{{name: ours, run: calls(func() error { _, err := keepalive.Inspect(conn); return err })}}
-	bare, err := bareCalls(conn)
-	if err == nil {
-		var i tcpinfo.Info
-		b := make([]byte, 256)
-		set = append(set, way{name: floor, run: calls(bare.set)})
-		get = append(get, way{name: floor, run: calls(bare.get)})
-		info = append(info, way{name: mikiohs, run: calls(func() error { _, err := mc.Option(i.Level(), i.Name(), b); return err })},
-			way{name: floor, run: calls(bare.info)})
-	} else {
-		s.lacks("the bare system calls", err)
+	var info tcpinfo.Info
+	inspect = []variant{
+		{ours, calls(func() error { _, err := keepalive.Inspect(conn); return err })},
+		{mikiohs, calls(func() error { return option(&info, len(b)) })},
 	}
-
-	enabled, err := compare(l.out, "Enable", l.rounds(41), n, set...)
-	if err != nil {
-		return err
-	}
-	got, err := compare(l.out, "Get", l.rounds(41), n, get...)
-	if err != nil {
-		return err
-	}
-	inspected, err := compare(l.out, "Inspect", l.rounds(41), n, info...)
-	if errors.Is(err, errors.ErrUnsupported) {
-		s.lacks("Inspect", err)
-	} else if err != nil {
-		return err
-	}
-	s.say("On a `*net.TCPConn`: Enable with idle time, interval and count, Get, and Inspect. Package net reads nothing back. "+
-		"The bare calls are what a program would write that has the descriptor, by golang.org/x/sys: four times setsockopt; five times getsockopt, the user "+
-		"timeout with them; getsockopt(TCP_INFO). They do not take the lock that keeps a descriptor from being closed meanwhile; and Get "+
-		"makes one call more, getpeername, to tell when a connection is over. %d rounds of %s calls.", l.rounds(41), grouped(n))
-	costs(s, "Enable", enabled)
-	costs(s, "Get", got)
-	if inspected != nil {
-		costs(s, "Inspect", inspected)
-	}
-	if bare != nil {
-		s.promise(promise{what: "Enable against the bare calls", seen: enabled[0].over(named(enabled, floor)), limit: 1.15, unit: "times"})
-		s.promise(promise{what: "Inspect against getsockopt(TCP_INFO)", seen: inspected[0].over(named(inspected, floor)), limit: 1.2, unit: "times"})
-		s.promise(promise{what: "Inspect", seen: spreadOf(inspected[0].allocs), unit: "allocations"})
-	}
-	s.promise(promise{what: "Enable against SetKeepAliveConfig of package net", seen: enabled[0].over(named(enabled, nets)), limit: 1.1, unit: "times"})
-	s.promise(promise{what: "Enable", seen: spreadOf(enabled[0].allocs), unit: "allocations"})
-	s.promise(promise{what: "Get", seen: spreadOf(got[0].allocs), unit: "allocations"})
-
-	s.picture("setting.svg", "Bars: the time of Enable, Get and Inspect, each way", bars("Setting, reading, inspecting a connection", "ns per call",
-		group{"Enable", enabled}, group{"Get", got}, group{"Inspect", inspected}))
-	return diagnosing(l, s)
+	return set, get, inspect, nil
 }
 
-// diagnosing measures Diagnose on errors as connections return them.
+// diagnosing compares Diagnose with errors.Is on errors that connections return.
 func diagnosing(l *lab, s *section) error {
 	op := func(err error) error { return &net.OpError{Op: "read", Net: "tcp", Err: err} }
 	dead := op(os.NewSyscallError("read", syscall.ETIMEDOUT))
 	if keepalive.Diagnose(dead) == keepalive.Unknown {
-		s.lacks("Diagnose", errors.New("on this system the kernel's errors are unknown to it"))
+		s.lacks("Diagnose", errors.New("it does not know this system's error numbers"))
 		return nil
 	}
-	var ways []way
-	for _, c := range []struct {
-		name string
-		err  error
-		want keepalive.Cause
-	}{
-		{"dead", dead, keepalive.Dead},
-		{"dead, wrapped twice", fmt.Errorf("get: %w", fmt.Errorf("read: %w", dead)), keepalive.Dead},
-		{"deadline", op(os.ErrDeadlineExceeded), keepalive.Deadline},
-		{"closed", op(net.ErrClosed), keepalive.Closed},
-		{"EOF", io.EOF, keepalive.EOF},
-	} {
-		ways = append(ways, way{name: c.name, run: calls(func() error {
-			if got := keepalive.Diagnose(c.err); got != c.want {
-				return fmt.Errorf("%v is %v, not %v", c.err, got, c.want)
+	return l.hold(s, func(s *section, effort int) error {
+		var rows [][]string
+		for _, c := range []struct {
+			name        string
+			err, target error
+			want        keepalive.Cause
+		}{
+			{"dead peer", dead, syscall.ETIMEDOUT, keepalive.Dead},
+			{"dead peer, wrapped twice", fmt.Errorf("get: %w", fmt.Errorf("read: %w", dead)), syscall.ETIMEDOUT, keepalive.Dead},
+			{"deadline", op(os.ErrDeadlineExceeded), os.ErrDeadlineExceeded, keepalive.Deadline},
+			{"closed", op(net.ErrClosed), net.ErrClosed, keepalive.Closed},
+		} {
+			both, err := compare(l.rounds(100)*effort, 2000,
+				variant{"Diagnose", calls(func() error {
+					if got := keepalive.Diagnose(c.err); got != c.want {
+						return fmt.Errorf("%v is %v, not %v", c.err, got, c.want)
+					}
+					return nil
+				})},
+				variant{"errors.Is", calls(func() error {
+					if !errors.Is(c.err, c.target) {
+						return fmt.Errorf("%v is not %v", c.err, c.target)
+					}
+					return nil
+				})})
+			if err != nil {
+				return err
 			}
-			return nil
-		})})
-	}
-	ways = append(ways, way{name: "errors.Is, for one of them", run: calls(func() error {
-		if !errors.Is(dead, syscall.ETIMEDOUT) {
-			return errors.New("it is not")
+			ratio := both[0].against(both[1])
+			rows = append(rows, []string{c.name, spreadOf(both[0].ns).String(), spreadOf(both[1].ns).String(), ratio.String()})
+			if c.want == keepalive.Dead {
+				s.promise(promise{what: "Diagnose / errors.Is, " + c.name, seen: ratio, limit: 2, unit: "times"})
+			}
+			s.noAllocation("Diagnose, "+c.name, both)
 		}
+		s.table([]string{"error", "Diagnose, ns", "errors.Is, ns", "ratio"}, rows)
 		return nil
-	})})
-	all, err := compare(l.out, "Diagnose", l.rounds(21), 20_000, ways...)
-	if err != nil {
-		return err
-	}
-	var rows [][]string
-	var worst spread
-	for _, r := range all {
-		t := spreadOf(r.ns)
-		rows = append(rows, []string{r.way, t.String(), num(spreadOf(r.allocs).median)})
-		if t.median > worst.median && r.way != all[len(all)-1].way {
-			worst = t
-		}
-	}
-	s.table([]string{"Diagnose", "ns", "allocations"}, rows)
-	s.promise(promise{what: "Diagnose, the slowest of these errors", seen: worst, limit: 100, unit: "ns"})
-	return nil
+	})
 }
 
-// costs is the table of a comparison, of which the first way is ours.
-func costs(s *section, what string, all []series) {
-	var rows [][]string
-	for _, r := range all {
-		ratio := "–"
-		if r.way != all[0].way {
-			ratio = all[0].over(r).String()
-		}
-		rows = append(rows, []string{r.way, spreadOf(r.ns).String(), ratio, num(spreadOf(r.allocs).median), num(spreadOf(r.bytes).median)})
-	}
-	s.table([]string{what, "ns", all[0].way + " against it, times", "allocations", "bytes allocated"}, rows)
-}
-
-// bareSyscalls are the floor: the system calls, on the descriptor, and nothing
-// else.
+// bareSyscalls are the system calls on the descriptor, and nothing else.
 type bareSyscalls struct{ set, get, info func() error }

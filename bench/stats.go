@@ -8,34 +8,30 @@ import (
 	"strings"
 )
 
-// spread is what many rounds say of one figure: the median, and how far apart
-// the middle half of the rounds lies from it.
-type spread struct {
-	median float64
-	noise  float64 // half of the interquartile range
-}
+// spread summarizes many rounds: their median, and the interval that contains
+// the true median with a probability of 95 %.
+type spread struct{ median, low, high float64 }
 
-// spreadOf summarizes the rounds; of none it is NaN.
+// exact is the spread of a figure that is the same in every round.
+func exact(v float64) spread { return spread{v, v, v} }
+
+// spreadOf summarizes rounds. The interval lies between two of the sorted
+// rounds, so it holds for every distribution. Without rounds all is NaN.
 func spreadOf(rounds []float64) spread {
-	return spread{quantile(rounds, 0.5), (quantile(rounds, 0.75) - quantile(rounds, 0.25)) / 2}
-}
-
-// quantile interpolates linearly between the two nearest rounds.
-func quantile(rounds []float64, q float64) float64 {
 	if len(rounds) == 0 {
-		return math.NaN()
+		return exact(math.NaN())
 	}
 	v := slices.Sorted(slices.Values(rounds))
-	at := q * float64(len(v)-1)
-	i := int(at)
-	if i == len(v)-1 {
-		return v[i]
-	}
-	return v[i] + (at-float64(i))*(v[i+1]-v[i])
+	n := float64(len(v))
+	i := max(0, int(n/2-0.98*math.Sqrt(n))-1)
+	return spread{(v[(len(v)-1)/2] + v[len(v)/2]) / 2, v[i], v[len(v)-1-i]}
 }
 
-// ratios divides round by round, so that what disturbs a whole round, which
-// measured both, falls out.
+// times multiplies all of s by a positive number.
+func (s spread) times(by float64) spread { return spread{s.median * by, s.low * by, s.high * by} }
+
+// ratios divides two series round by round. Other work on the machine slows a
+// whole round, so it mostly cancels out.
 func ratios(a, b []float64) []float64 {
 	r := make([]float64, min(len(a), len(b)))
 	for i := range r {
@@ -44,26 +40,19 @@ func ratios(a, b []float64) []float64 {
 	return r
 }
 
-// scale multiplies each round.
-func scale(v []float64, by float64) []float64 {
-	r := make([]float64, len(v))
-	for i := range v {
-		r[i] = v[i] * by
-	}
-	return r
-}
-
-// String is the median, to three digits, and the noise, to as many places.
+// String is the median with three digits, and the half width of the interval
+// with as many decimal places.
 func (s spread) String() string {
-	if s.noise == 0 || math.IsNaN(s.median) {
+	width := max(s.high-s.median, s.median-s.low)
+	if width == 0 || math.IsNaN(width) {
 		return num(s.median)
 	}
 	text, places := number(s.median)
-	return text + " ± " + strconv.FormatFloat(s.noise, 'f', places, 64)
+	return text + " ± " + strconv.FormatFloat(width, 'f', places, 64)
 }
 
-// number writes v with three significant digits, but never with an exponent nor
-// without its units, and tells how many decimal places that took.
+// number writes v with three digits, without an exponent. It also returns the
+// number of decimal places.
 func number(v float64) (text string, places int) {
 	if v != 0 && !math.IsNaN(v) && !math.IsInf(v, 0) {
 		places = min(max(0, 2-int(math.Floor(math.Log10(math.Abs(v))))), 6)
@@ -71,24 +60,13 @@ func number(v float64) (text string, places int) {
 	return strconv.FormatFloat(v, 'f', places, 64), places
 }
 
-// num is number's text, without the zeros at its end.
+// num is number's text without zeros at the end.
 func num(v float64) string {
 	text, places := number(v)
 	if places > 0 {
 		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
 	}
 	return text
-}
-
-// withUnit writes v with a decimal prefix before the unit.
-func withUnit(v float64, unit string) string {
-	for _, prefix := range []string{"", "k", "M", "G"} {
-		if math.Abs(v) < 1000 {
-			return num(v) + " " + prefix + unit
-		}
-		v /= 1000
-	}
-	return num(v) + " T" + unit
 }
 
 // grouped writes a whole number with commas between thousands.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -13,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func bareCalls(conn *net.TCPConn) (*bareSyscalls, error) {
+func newBareSyscalls(conn *net.TCPConn) (*bareSyscalls, error) {
 	rc, err := conn.SyscallConn()
 	if err != nil {
 		return nil, err
@@ -30,7 +31,7 @@ func bareCalls(conn *net.TCPConn) (*bareSyscalls, error) {
 		{unix.SOL_SOCKET, unix.SO_KEEPALIVE}, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE}, {unix.IPPROTO_TCP, unix.TCP_KEEPINTVL},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT}, {unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT},
 	}
-	// done is a plain nil for the errno that is none.
+	// done is nil for errno 0, which is an error value that is not nil.
 	done := func(errno syscall.Errno) error {
 		if errno != 0 {
 			return errno
@@ -73,44 +74,70 @@ func processorTime() (time.Duration, error) {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), nil
 }
 
-// memory tells how much this process may still take, and how much it has, in
-// bytes.
-func memory() (available, resident int64, err error) {
-	available, err = field("/proc/meminfo", "MemAvailable:")
-	if err != nil {
-		return 0, 0, err
-	}
-	if resident, err = field("/proc/self/status", "VmRSS:"); err != nil {
-		return 0, 0, err
-	}
-	// A container may have less (cgroup-v2, memory.max; "max" is no number).
-	if b, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
-		if most, err := strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64); err == nil {
-			available = min(available, most)
-		}
-	}
-	return available, resident, nil
-}
-
-// field reads one of the lines of a file in /proc that give kilobytes.
-func field(file, name string) (int64, error) {
-	b, err := os.ReadFile(file)
+// availableMemory is how much memory this process may still use, in bytes.
+func availableMemory() (float64, error) {
+	b, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, name); ok {
-			n, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			return n * 1024, err
+		rest, ok := strings.CutPrefix(line, "MemAvailable:")
+		if !ok {
+			continue
 		}
+		kB, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 64)
+		available := kB * 1024
+		// A container may have less. "max" is no number.
+		if b, err := os.ReadFile("/sys/fs/cgroup/memory.max"); err == nil {
+			if most, err := strconv.ParseFloat(strings.TrimSpace(string(b)), 64); err == nil {
+				available = min(available, most)
+			}
+		}
+		return available, err
 	}
-	return 0, fmt.Errorf("%s has no %s", file, name)
+	return 0, errors.New("/proc/meminfo has no MemAvailable")
+}
+
+// allowDescriptors lets this process open n descriptors.
+func allowDescriptors(n int) error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return os.NewSyscallError("getrlimit", err)
+	}
+	if limit.Cur >= uint64(n) {
+		return nil
+	}
+	limit.Cur, limit.Max = uint64(n), max(limit.Max, uint64(n)) // more than the maximum needs root
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("%w: %d descriptors: %w", errors.ErrUnsupported, n, os.NewSyscallError("setrlimit", err))
+	}
+	return nil
+}
+
+// unixPair returns both ends of a Unix socket pair.
+func unixPair() (near, far *net.UnixConn, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, os.NewSyscallError("socketpair", err)
+	}
+	var conns [2]*net.UnixConn
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "")
+		c, ferr := net.FileConn(f) // duplicates the descriptor
+		f.Close()
+		if ferr != nil {
+			err = ferr
+			continue
+		}
+		conns[i] = c.(*net.UnixConn)
+	}
+	return conns[0], conns[1], err
 }
 
 func kernel() string {
 	var u unix.Utsname
 	unix.Uname(&u)
-	release, _, _ := strings.Cut(unix.ByteSliceToString(u.Release[:]), "-") // what follows is the builder's
+	release, _, _ := strings.Cut(unix.ByteSliceToString(u.Release[:]), "-") // the rest names who built it
 	return "Linux " + release
 }
 
@@ -121,5 +148,5 @@ func cpuModel() string {
 			return strings.TrimSpace(model)
 		}
 	}
-	return ""
+	return "unknown processor"
 }

@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-var errLinux = fmt.Errorf("%w: it takes Linux", errors.ErrUnsupported)
+var errLinux = fmt.Errorf("%w: this needs Linux", errors.ErrUnsupported)
 
-func bareCalls(*net.TCPConn) (*bareSyscalls, error) { return nil, errLinux }
+func newBareSyscalls(*net.TCPConn) (*bareSyscalls, error) { return nil, errLinux }
 
 func processorTime() (time.Duration, error) { return 0, errLinux }
 
-func memory() (available, resident int64, err error) { return 0, 0, errLinux }
+func availableMemory() (float64, error) { return 0, errLinux }
+
+func allowDescriptors(int) error { return errLinux }
+
+func unixPair() (near, far *net.UnixConn, err error) { return nil, nil, errLinux }
 
 func kernel() string { return runtime.GOOS }
 
-func cpuModel() string { return "" }
-
-func capture() ([]exchange, error) { return nil, absent(errLinux) }
-
-func captured([]string) (any, error) { return nil, errLinux }
+func cpuModel() string { return "unknown processor" }

@@ -6,130 +6,158 @@ import (
 	"io"
 	"net"
 	"time"
-
-	"github.com/go-keepalive/keepalive/heartbeat"
-	"github.com/hashicorp/yamux"
 )
 
-const (
-	bareTCP = "bare TCP" // the floor
-	framed  = "heartbeat.Conn"
-	stream  = "yamux stream"
-)
-
-// streams is how many connections are at it at once: enough that no processor
-// ever sleeps. With one, most of what is measured is whether the scheduler puts
-// the two ends on one processor or on two.
+// streams is how many connections are used at once. They keep both processors
+// busy. With one connection, the result depends on whether the scheduler runs both
+// ends on one processor or on two.
 const streams = 8
-
-const (
-	throughputRounds = 21
-	most             = 128 << 20 // bytes in a round
-)
-
-// pipe is a way to move bytes over a TCP connection.
-type pipe struct {
-	name string
-	wrap func(near, far net.Conn) (io.Writer, io.Reader, error)
-}
-
-var pipes = []pipe{
-	{bareTCP, func(near, far net.Conn) (io.Writer, io.Reader, error) { return near, far, nil }},
-	{framed, framedConn},
-	{stream, yamuxStream},
-}
 
 // throughput compares how fast data moves through a connection.
 func throughput(l *lab, s *section) error {
 	sizes := []int{64, 512, 4 << 10, 16 << 10, 64 << 10, 256 << 10}
-	if l.short {
-		sizes = []int{512, 64 << 10}
+	rounds := l.rounds(42)
+	c := &chart{
+		title: "Throughput over loopback", desc: "Megabytes a second by the size of a write: bare TCP, heartbeat.Conn and yamux",
+		x: axis{label: "bytes in a write", log: true}, y: axis{label: "MB/s", log: true},
 	}
-	promised := map[int]float64{512: 0.6, 64 << 10: 0.9}
-	head := []string{"bytes a write"}
-	curves := make([]curve, len(pipes))
-	for i, p := range pipes {
-		head = append(head, p.name+", MB/s")
-		curves[i].name = p.name
+	head := []string{"bytes in a write"}
+	for _, w := range wrappers {
+		head = append(head, w.name+", MB/s")
+		c.curves = append(c.curves, curve{name: w.name, color: colors[w.name]})
 	}
-	for _, p := range pipes[1:] {
-		head = append(head, p.name+" / "+bareTCP)
-	}
+	head = append(head, framed+" / bare", framed+" / "+stream)
 	var rows [][]string
 	for _, size := range sizes {
-		n := min(80_000, most/size)
-		rounds := throughputRounds
-		if _, ok := promised[size]; ok {
-			rounds = l.rounds(throughputRounds)
-		}
-		seen, err := throughputOf(l, size, n, rounds)
+		l.note("throughput: %s bytes", grouped(size))
+		last, lastRow := make([]spread, len(wrappers)), []string(nil) // of the last attempt
+		err := l.hold(s, func(s *section, effort int) error {
+			all, err := moveAll(size, min(16_000, 32<<20/size), rounds*effort)
+			if err != nil {
+				return err
+			}
+			row := []string{grouped(size)}
+			for i, r := range all {
+				speed := make([]float64, len(r.ns))
+				for k, ns := range r.ns {
+					speed[k] = float64(size) / ns * 1e3
+				}
+				last[i] = spreadOf(speed)
+				row = append(row, last[i].String())
+			}
+			toBare, toYamux := all[0].against(all[1]), all[2].against(all[1])
+			lastRow = append(row, toBare.String(), toYamux.String())
+			what := fmt.Sprintf("heartbeat.Conn / %%s, throughput with writes of %s bytes", grouped(size))
+			s.promise(promise{what: fmt.Sprintf(what, stream), seen: toYamux, limit: 1, unit: "times", atLeast: true})
+			if size >= 16<<10 {
+				s.promise(promise{what: fmt.Sprintf(what, "bare TCP"), seen: toBare, limit: 0.8, unit: "times", atLeast: true})
+			}
+			return nil
+		})
 		if err != nil {
 			return err
 		}
-		row := []string{grouped(size)}
-		for i, r := range seen {
-			speed := make([]float64, len(r.ns))
-			for k, ns := range r.ns {
-				speed[k] = float64(size) / ns * 1e3
-			}
-			curves[i].x, curves[i].y = append(curves[i].x, float64(size)), append(curves[i].y, spreadOf(speed))
-			row = append(row, spreadOf(speed).String())
-		}
-		for _, r := range seen[1:] {
-			row = append(row, seen[0].over(r).String())
-		}
-		rows = append(rows, row)
-		if least, ok := promised[size]; ok {
-			s.promise(promise{what: fmt.Sprintf("heartbeat.Conn against bare TCP, writes of %s bytes", grouped(size)), seen: named(seen, bareTCP).over(named(seen, framed)),
-				limit: least, unit: "times the throughput", atLeast: true})
+		rows = append(rows, lastRow)
+		c.x.ticks = append(c.x.ticks, float64(size))
+		for i := range last {
+			c.curves[i].x, c.curves[i].y = append(c.curves[i].x, float64(size)), append(c.curves[i].y, last[i])
 		}
 	}
-	s.say("%d connections at once over loopback, so that no processor ever sleeps. At one end of each a goroutine writes, at the other one reads what there is "+
-		"into a buffer of 64 KiB; from the first write until the last byte is read. %d rounds of up to %d MiB, and %d where something is promised.", streams, throughputRounds, most>>20, l.rounds(throughputRounds))
+	s.say("%d connections over loopback move data at once. At one end a goroutine writes, at the other one a goroutine reads into a buffer of 64 KiB. "+
+		"The time ends when the last byte is read. %d rounds of up to 32 MiB.", streams, rounds)
 	s.table(head, rows)
-	p := newPlot("Throughput over loopback", "bytes a write", "MB/s")
-	logAxisAt(&p.X, sizes)
-	logAxis(&p.Y)
-	addCurves(p, curves)
-	p.Legend.Top, p.Legend.Left = true, true
-	s.picture("throughput.svg", "Lines: megabytes a second by the size of a write", p)
+	if !l.short {
+		c.y.ticks = decades(c.curves)
+		s.picture("throughput.svg", c)
+	}
+	return latency(l, s)
+}
+
+// moveAll compares the wrappers with n writes of one size in a round.
+func moveAll(size, n, rounds int) ([]series, error) {
+	return compareWrapped(rounds, n/streams*streams, streams, func(near, far []net.Conn, n int) error {
+		done := make(chan error)
+		for i := range near {
+			go func() { done <- send(near[i], size, n/len(near)) }()
+			go func() { done <- receive(far[i], size*(n/len(near))) }()
+		}
+		var errs []error
+		for range 2 * len(near) {
+			errs = append(errs, <-done)
+		}
+		return errors.Join(errs...)
+	})
+}
+
+// latency compares how long a small request and its answer take.
+func latency(l *lab, s *section) error {
+	const size = 64
+	rounds, n := l.rounds(200), 200
+	s.say("Ping-pong on one connection: a request of %d bytes and an answer of %d bytes. %d rounds of %d.", size, size, rounds, n)
+	return l.hold(s, func(s *section, effort int) error {
+		all, err := compareWrapped(rounds*effort, n, 1, func(near, far []net.Conn, n int) error {
+			done := make(chan error)
+			go func() { done <- exchange(far[0], size, n, false) }()
+			return errors.Join(exchange(near[0], size, n, true), <-done)
+		})
+		if err != nil {
+			return err
+		}
+		var rows [][]string
+		for i, r := range all {
+			ratio := "1"
+			if i > 0 {
+				ratio = r.against(all[0]).String()
+			}
+			rows = append(rows, []string{r.name, spreadOf(r.ns).times(1e-3).String(), ratio})
+		}
+		s.table([]string{"request and answer", "µs", "times bare"}, rows)
+		s.promise(promise{what: "heartbeat.Conn / yamux, time of a small request and its answer", seen: all[1].against(all[2]), limit: 1, unit: "times"})
+		return nil
+	})
+}
+
+// exchange writes and reads alternately. One end writes first.
+func exchange(c net.Conn, size, times int, first bool) error {
+	b := make([]byte, size)
+	for i := range 2 * times {
+		if first == (i%2 == 0) {
+			if _, err := c.Write(b); err != nil {
+				return err
+			}
+		} else if _, err := io.ReadFull(c, b); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// throughputOf compares the pipes at one size of writes, n writes in a round.
-func throughputOf(l *lab, size, n, rounds int) ([]series, error) {
-	var ways []way
-	for _, p := range pipes {
-		var writers []io.Writer
-		var readers []io.Reader
-		for range streams {
+// compareWrapped compares the wrappers, each on connections of its own. run does
+// n operations.
+func compareWrapped(rounds, n, connections int, run func(near, far []net.Conn, n int) error) ([]series, error) {
+	var all []variant
+	for _, w := range wrappers {
+		var nears, fars []net.Conn
+		for range connections {
 			near, far, err := tcpPair()
 			if err != nil {
 				return nil, err
 			}
 			defer near.Close()
 			defer far.Close()
-			w, r, err := p.wrap(near, far)
+			n, f, err := w.wrap(near, far)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", p.name, err)
+				return nil, fmt.Errorf("%s: %w", w.name, err)
 			}
-			writers, readers = append(writers, w), append(readers, r)
+			nears, fars = append(nears, n), append(fars, f)
 		}
-		ways = append(ways, way{name: p.name, size: size, run: func(n int) (time.Duration, error) {
-			done := make(chan error)
+		all = append(all, variant{w.name, func(n int) (time.Duration, error) {
 			start := time.Now()
-			for i := range streams {
-				go func() { done <- send(writers[i], size, n/streams) }()
-				go func() { done <- receive(readers[i], size*(n/streams)) }()
-			}
-			var errs []error
-			for range 2 * streams {
-				errs = append(errs, <-done)
-			}
-			return time.Since(start), errors.Join(errs...)
+			err := run(nears, fars, n)
+			return time.Since(start), err
 		}})
 	}
-	return compare(l.out, fmt.Sprintf("Throughput/size=%d", size), rounds, n/streams*streams, ways...)
+	return compare(rounds, n, all...)
 }
 
 func send(w io.Writer, size, times int) error {
@@ -152,47 +180,4 @@ func receive(r io.Reader, left int) error {
 		left -= n
 	}
 	return nil
-}
-
-// tcpPair is both ends of a connection without keepalive.
-func tcpPair() (near, far net.Conn, err error) {
-	p, err := newPair(none, none)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer p.l.Close()
-	if near, err = p.d.Dial("tcp", p.l.Addr().String()); err != nil {
-		return nil, nil, err
-	}
-	far, err = p.l.Accept()
-	return near, far, err
-}
-
-func framedConn(near, far net.Conn) (io.Writer, io.Reader, error) {
-	cfg := heartbeat.ConnConfig{Config: heartbeat.Config{Interval: beat, Timeout: timeouts * beat}}
-	w, err := heartbeat.NewConn(near, cfg)
-	if err != nil {
-		return nil, nil, err
-	}
-	r, err := heartbeat.NewConn(far, cfg)
-	return w, r, err
-}
-
-func yamuxStream(near, far net.Conn) (io.Writer, io.Reader, error) {
-	cfg := yamux.DefaultConfig()
-	cfg.LogOutput = io.Discard
-	client, err := yamux.Client(near, cfg)
-	if err != nil {
-		return nil, nil, err
-	}
-	server, err := yamux.Server(far, cfg)
-	if err != nil {
-		return nil, nil, err
-	}
-	w, err := client.Open()
-	if err != nil {
-		return nil, nil, err
-	}
-	r, err := server.Accept()
-	return w, r, err
 }

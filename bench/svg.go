@@ -1,0 +1,175 @@
+package main
+
+import (
+	"cmp"
+	"encoding/xml"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+)
+
+// The colors are those of Okabe and Ito, which color-blind readers can tell
+// apart. The floor is grey.
+const (
+	blue      = "#0072b2"
+	orange    = "#e69f00"
+	green     = "#009e73"
+	vermilion = "#d55e00"
+	purple    = "#cc79a7"
+	grey      = "#787878"
+)
+
+var colors = map[string]string{
+	array: grey, monitor: blue, afterFunc: purple, ticker: green,
+	bareTCP: grey, framed: blue, stream: vermilion,
+	byCount: blue, byTimeout: orange, inFlight: green, goal: vermilion,
+}
+
+// chart is a picture of curves or points.
+type chart struct {
+	title, desc string
+	x, y        axis
+	curves      []curve
+}
+
+// axis goes from the first tick to the last.
+type axis struct {
+	label string
+	log   bool
+	ticks []float64
+}
+
+// curve has a spread at each x.
+type curve struct {
+	name, color string
+	dash        string // of the line
+	noLine      bool
+	noPoints    bool
+	x           []float64
+	y           []spread
+}
+
+// steps are about six round numbers that include lo and hi.
+func steps(lo, hi float64) []float64 {
+	by := math.Pow(10, math.Floor(math.Log10((hi-lo)/6)))
+	for _, m := range []float64{2, 5, 10} {
+		if (hi-lo)/by > 7 {
+			by = m * math.Pow(10, math.Floor(math.Log10((hi-lo)/6)))
+		}
+	}
+	ticks := []float64{math.Floor(lo/by) * by}
+	for ticks[len(ticks)-1] < hi {
+		ticks = append(ticks, ticks[0]+float64(len(ticks))*by)
+	}
+	return ticks
+}
+
+// decades are 1, 2 and 5 times the powers of ten that include all values.
+func decades(curves []curve) []float64 {
+	lo, hi := math.Inf(1), 0.0
+	for _, c := range curves {
+		for _, v := range c.y {
+			lo, hi = min(lo, v.low), max(hi, v.high)
+		}
+	}
+	var ticks []float64
+	for unit := math.Pow(10, math.Floor(math.Log10(lo))); len(ticks) == 0 || ticks[len(ticks)-1] < hi; unit *= 10 {
+		for _, m := range []float64{1, 2, 5} {
+			ticks = append(ticks, m*unit)
+		}
+	}
+	for len(ticks) > 2 && ticks[1] <= lo {
+		ticks = ticks[1:]
+	}
+	for len(ticks) > 2 && ticks[len(ticks)-2] >= hi {
+		ticks = ticks[:len(ticks)-1]
+	}
+	return ticks
+}
+
+// position is where v lies on the axis, from 0 to 1.
+func (a axis) position(v float64) float64 {
+	lo, hi := a.ticks[0], a.ticks[len(a.ticks)-1]
+	if a.log {
+		return (math.Log(v) - math.Log(lo)) / (math.Log(hi) - math.Log(lo))
+	}
+	return (v - lo) / (hi - lo)
+}
+
+func tickLabel(v float64) string {
+	if v >= 1000 {
+		return grouped(int(v + 0.5))
+	}
+	return num(v)
+}
+
+// svg draws the chart. The background is white, because the page may be dark.
+func (c *chart) svg() []byte {
+	const width, left, top, right, bottom, rowHeight = 640, 76.0, 40.0, 610.0, 320.0, 20
+	legend := slices.DeleteFunc(slices.Clone(c.curves), func(c curve) bool { return len(c.x) == 0 })
+	height := int(bottom) + 60 + (len(legend)+1)/2*rowHeight
+	px := func(v float64) float64 { return left + c.x.position(v)*(right-left) }
+	py := func(v float64) float64 { return bottom - c.y.position(v)*(bottom-top) }
+
+	var w strings.Builder
+	draw := func(format string, args ...any) { fmt.Fprintf(&w, format+"\n", args...) }
+	text := func(x, y float64, anchor, style, s string) {
+		draw(`<text x="%.1f" y="%.1f" text-anchor="%s"%s>%s</text>`, x, y, anchor, style, escape(s))
+	}
+	draw(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d" role="img" aria-labelledby="title desc" font-family="Arial,Helvetica,'Liberation Sans',sans-serif" font-size="12" fill="#1f2328">`, width, height)
+	draw(`<title id="title">%s</title>`, escape(c.title))
+	draw(`<desc id="desc">%s</desc>`, escape(c.desc))
+	draw(`<rect width="%d" height="%d" fill="#ffffff"/>`, width, height)
+	text(width/2, 24, "middle", ` font-size="16"`, c.title)
+	for _, v := range c.x.ticks {
+		draw(`<path d="M%.1f %gV%g" stroke="#e1e1e1"/>`, px(v), top, bottom)
+		text(px(v), bottom+18, "middle", "", tickLabel(v))
+	}
+	for _, v := range c.y.ticks {
+		draw(`<path d="M%g %.1fH%g" stroke="#e1e1e1"/>`, left, py(v), right)
+		text(left-8, py(v)+4, "end", "", tickLabel(v))
+	}
+	text((left+right)/2, bottom+38, "middle", ` font-size="13"`, c.x.label)
+	text(0, 0, "middle", fmt.Sprintf(` font-size="13" transform="translate(18 %.1f) rotate(-90)"`, (top+bottom)/2), c.y.label)
+	for i, cu := range legend {
+		drawCurve(draw, cu, px, py)
+		x, y := left+float64(i%2)*(right-left)/2, bottom+60+float64(i/2*rowHeight)
+		sample := cu
+		sample.x, sample.y = []float64{x, x + 12, x + 24}, []spread{exact(y), exact(y), exact(y)}
+		if cu.noLine {
+			sample.x = sample.x[1:2]
+		}
+		same := func(v float64) float64 { return v }
+		drawCurve(draw, sample, same, same)
+		text(x+32, y+4, "start", "", cu.name)
+	}
+	draw(`</svg>`)
+	return []byte(w.String())
+}
+
+// drawCurve draws a line, its points, and bars for the uncertainty.
+func drawCurve(draw func(string, ...any), c curve, px, py func(float64) float64) {
+	var path []string
+	for i, x := range c.x {
+		path = append(path, fmt.Sprintf("%.1f %.1f", px(x), py(c.y[i].median)))
+	}
+	if !c.noLine {
+		draw(`<path d="M%s" fill="none" stroke="%s" stroke-width="2" stroke-dasharray="%s"/>`, strings.Join(path, "L"), c.color, cmp.Or(c.dash, "none"))
+	}
+	if c.noPoints {
+		return
+	}
+	for i, x := range c.x {
+		if y := c.y[i]; y.low < y.high {
+			draw(`<path d="M%.1f %.1fV%.1f" stroke="%s"/>`, px(x), py(y.low), py(y.high), c.color)
+		}
+		draw(`<circle cx="%.1f" cy="%.1f" r="4" fill="%s"/>`, px(x), py(c.y[i].median), c.color)
+	}
+}
+
+func escape(s string) string {
+	var w strings.Builder
+	xml.EscapeText(&w, []byte(s))
+	return w.String()
+}
