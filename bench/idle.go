@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/yamux"
 )
 
+// The variants of connections.
 const (
 	bareTCP = "bare connection (floor)"
 	framed  = "heartbeat.Conn"
@@ -21,17 +22,17 @@ const (
 // wrapper is a way to move bytes over a connection. It wraps both ends.
 type wrapper struct {
 	name string
-	wrap func(near, far net.Conn) (net.Conn, net.Conn, error)
+	wrap func(near, far net.Conn, every time.Duration) (net.Conn, net.Conn, error)
 }
 
 var wrappers = []wrapper{
-	{bareTCP, func(near, far net.Conn) (net.Conn, net.Conn, error) { return near, far, nil }},
+	{bareTCP, func(near, far net.Conn, _ time.Duration) (net.Conn, net.Conn, error) { return near, far, nil }},
 	{framed, wrapHeartbeat},
 	{stream, wrapYamux},
 }
 
-func wrapHeartbeat(near, far net.Conn) (net.Conn, net.Conn, error) {
-	cfg := heartbeat.ConnConfig{Config: heartbeat.Config{Interval: beat, Timeout: timeouts * beat}}
+func wrapHeartbeat(near, far net.Conn, every time.Duration) (net.Conn, net.Conn, error) {
+	cfg := heartbeat.ConnConfig{Config: heartbeat.Config{Interval: every, Timeout: timeouts * every}}
 	n, err := heartbeat.NewConn(near, cfg)
 	if err != nil {
 		return nil, nil, err
@@ -41,9 +42,9 @@ func wrapHeartbeat(near, far net.Conn) (net.Conn, net.Conn, error) {
 }
 
 // wrapYamux opens the one stream that a program needs if it does not multiplex.
-func wrapYamux(near, far net.Conn) (net.Conn, net.Conn, error) {
+func wrapYamux(near, far net.Conn, every time.Duration) (net.Conn, net.Conn, error) {
 	cfg := yamux.DefaultConfig()
-	cfg.LogOutput, cfg.KeepAliveInterval = io.Discard, beat
+	cfg.LogOutput, cfg.KeepAliveInterval = io.Discard, every
 	client, err := yamux.Client(near, cfg)
 	if err != nil {
 		return nil, nil, err
@@ -61,9 +62,9 @@ func wrapYamux(near, far net.Conn) (net.Conn, net.Conn, error) {
 }
 
 var connLoads = []load{
-	{name: bareTCP, start: startConns(wrappers[0]), bytes: 5000, silent: true},
-	{name: framed, start: startConns(wrappers[1]), bytes: 15_000},
-	{name: stream, start: startConns(wrappers[2]), bytes: 30_000},
+	{name: bareTCP, start: startConns(wrappers[0]), conns: true, bytes: 5000, silent: true},
+	{name: framed, start: startConns(wrappers[1]), conns: true, bytes: 15_000},
+	{name: stream, start: startConns(wrappers[2]), conns: true, bytes: 30_000},
 }
 
 // counted counts the writes of an end, which are all heartbeats.
@@ -80,10 +81,7 @@ func (c counted) Write(b []byte) (int, error) {
 // startConns keeps connections over Unix socket pairs. Each of the n ends is in
 // this process and has a goroutine that waits in Read.
 func startConns(w wrapper) func(int, time.Duration, *atomic.Int64) (func(int) error, error) {
-	return func(n int, _ time.Duration, sent *atomic.Int64) (func(int) error, error) {
-		if err := allowDescriptors(n + 100); err != nil {
-			return nil, err
-		}
+	return func(n int, every time.Duration, sent *atomic.Int64) (func(int) error, error) {
 		ends := make([]net.Conn, n)
 		return func(i int) error {
 			if i%2 == 0 {
@@ -93,7 +91,7 @@ func startConns(w wrapper) func(int, time.Duration, *atomic.Int64) (func(int) er
 			if err != nil {
 				return err
 			}
-			ends[i-1], ends[i], err = w.wrap(counted{near, sent}, counted{far, sent})
+			ends[i-1], ends[i], err = w.wrap(counted{near, sent}, counted{far, sent}, every)
 			if err != nil {
 				return err
 			}
@@ -111,29 +109,39 @@ func startConns(w wrapper) func(int, time.Duration, *atomic.Int64) (func(int) er
 
 // idling compares what idle connections cost.
 func idling(l *lab, s *section) error {
-	sizes := []int{10_000, 100_000}
-	if l.short {
-		sizes = []int{10_000}
+	s.say("The connections are Unix socket pairs, so 10,000 connections are both ends of 5,000 pairs, and a goroutine waits in Read at each end. " +
+		"A bare connection sends no heartbeats. yamux has one stream in each session. The processor time of the kernel is included, its memory is not.")
+	// A longer interval for more of them, so that two cores suffice.
+	for _, c := range []struct {
+		n     int
+		every time.Duration
+	}{{10_000, beat}, {100_000, 5 * beat}} {
+		err := l.hold(s, func(s *section, effort int) error {
+			return idleSize(l, s, c.n, c.every, windows{20 * effort, 400 * time.Millisecond})
+		})
+		if err != nil || l.short {
+			return err
+		}
 	}
-	return l.hold(s, func(s *section, effort int) error { return idleSizes(l, s, sizes, effort) })
+	return nil
 }
 
-func idleSizes(l *lab, s *section, sizes []int, effort int) error {
-	win := windows{10 * effort, 500 * time.Millisecond}
-	seen, err := measureSizes(l, s, connLoads, sizes, win)
+func idleSize(l *lab, s *section, n int, every time.Duration, win windows) error {
+	seen, err := measureSizes(l, s, connLoads, []int{n}, every, win)
 	if err != nil {
 		return err
 	}
-	s.say("Each row keeps n connections in a process of its own. They are Unix socket pairs, so 10,000 connections are both ends of 5,000 pairs, and a goroutine waits in Read at each end. "+
-		"Heartbeats are sent every %v. A bare connection sends none. yamux has one stream in each session. The kernel's time is included, its memory is not.", beat)
-	usageTables(s, connLoads, sizes, seen)
-	for _, n := range sizes {
-		c, y := seen[framed][n], seen[stream][n]
-		if c == nil || y == nil {
-			continue
+	var rows [][]string
+	for _, k := range connLoads {
+		if u := seen[k.name][n]; u != nil {
+			rows = append(rows, []string{k.name, spreadOf(u.CPU).times(100).String(), grouped(int(u.Bytes + 0.5))})
 		}
-		s.promise(promise{what: fmt.Sprintf("heartbeat.Conn / yamux, %s idle connections, processor time", grouped(n)), seen: spreadOf(ratios(c.CPU, y.CPU)), limit: 1, unit: "times"})
-		s.promise(promise{what: fmt.Sprintf("heartbeat.Conn / yamux, %s idle connections, memory", grouped(n)), seen: exact(c.Bytes / y.Bytes), limit: 1, unit: "times"})
+	}
+	s.table([]string{fmt.Sprintf("%s connections, a heartbeat every %v", grouped(n), every), "% of one core", "bytes for each"}, rows)
+	if c, y := seen[framed][n], seen[stream][n]; c != nil && y != nil {
+		what := fmt.Sprintf("heartbeat.Conn / yamux, %s idle connections, ", grouped(n))
+		s.promise(promise{what: what + "processor time", seen: spreadOf(ratios(c.CPU, y.CPU)), limit: 1, unit: "times"})
+		s.promise(promise{what: what + "memory", seen: exact(c.Bytes / y.Bytes), limit: 1, unit: "times"})
 	}
 	return nil
 }

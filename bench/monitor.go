@@ -46,8 +46,8 @@ func monitoring(l *lab, s *section) error {
 }
 
 func monitorSizes(l *lab, s *section, sizes []int, effort int) error {
-	win := windows{10 * effort, 500 * time.Millisecond}
-	seen, err := measureSizes(l, s, peerLoads, sizes, win)
+	win := windows{20 * effort, 400 * time.Millisecond}
+	seen, err := measureSizes(l, s, peerLoads, sizes, beat, win)
 	if err != nil {
 		return err
 	}

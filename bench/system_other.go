@@ -18,7 +18,7 @@ func processorTime() (time.Duration, error) { return 0, errLinux }
 
 func availableMemory() (float64, error) { return 0, errLinux }
 
-func allowDescriptors(int) error { return errLinux }
+func descriptorLimit() int { return 1000 }
 
 func unixPair() (near, far *net.UnixConn, err error) { return nil, nil, errLinux }
 

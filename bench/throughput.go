@@ -145,7 +145,7 @@ func compareWrapped(rounds, n, connections int, run func(near, far []net.Conn, n
 			}
 			defer near.Close()
 			defer far.Close()
-			n, f, err := w.wrap(near, far)
+			n, f, err := w.wrap(near, far, beat)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", w.name, err)
 			}

@@ -1,18 +1,21 @@
 package main
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // measureSizes measures the loads at each size that fits into this machine. It
 // returns their usage by name and size.
-func measureSizes(l *lab, s *section, all []load, sizes []int, win windows) (map[string]map[int]*usage, error) {
+func measureSizes(l *lab, s *section, all []load, sizes []int, every time.Duration, win windows) (map[string]map[int]*usage, error) {
 	seen := map[string]map[int]*usage{}
 	for _, k := range all {
 		seen[k.name] = map[int]*usage{}
 	}
 	for _, n := range sizes {
 		l.note("%s at once", grouped(n))
-		found, err := measureLoads(all, n, beat, win)
-		if errors.Is(err, errors.ErrUnsupported) {
+		found, err := measureLoads(all, n, every, win)
+		if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, errTooSlow) && !l.short {
 			s.lacks(grouped(n)+" at once", err)
 			continue
 		} else if err != nil {
