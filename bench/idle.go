@@ -127,21 +127,18 @@ func idling(l *lab, s *section) error {
 }
 
 func idleSize(l *lab, s *section, n int, every time.Duration, win windows) error {
-	seen, err := measureSizes(l, s, connLoads, []int{n}, every, win)
-	if err != nil {
+	seen, err := l.usages(s, connLoads, n, every, win)
+	if seen == nil {
 		return err
 	}
 	var rows [][]string
 	for _, k := range connLoads {
-		if u := seen[k.name][n]; u != nil {
-			rows = append(rows, []string{k.name, spreadOf(u.CPU).times(100).String(), grouped(int(u.Bytes + 0.5))})
-		}
+		rows = append(rows, []string{k.name, seen[k.name].cores(), seen[k.name].memory()})
 	}
 	s.table([]string{fmt.Sprintf("%s connections, a heartbeat every %v", grouped(n), every), "% of one core", "bytes for each"}, rows)
-	if c, y := seen[framed][n], seen[stream][n]; c != nil && y != nil {
-		what := fmt.Sprintf("heartbeat.Conn / yamux, %s idle connections, ", grouped(n))
-		s.promise(promise{what: what + "processor time", seen: spreadOf(ratios(c.CPU, y.CPU)), limit: 1, unit: "times"})
-		s.promise(promise{what: what + "memory", seen: exact(c.Bytes / y.Bytes), limit: 1, unit: "times"})
-	}
+	c, y := seen[framed], seen[stream]
+	what := fmt.Sprintf("heartbeat.Conn / yamux, %s idle connections, ", grouped(n))
+	s.promise(promise{what: what + "processor time", seen: spreadOf(ratios(c.CPU, y.CPU)), limit: 1, unit: "times"})
+	s.promise(promise{what: what + "memory", seen: exact(c.Bytes / y.Bytes), limit: 1, unit: "times"})
 	return nil
 }

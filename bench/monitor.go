@@ -47,18 +47,22 @@ func monitoring(l *lab, s *section) error {
 
 func monitorSizes(l *lab, s *section, sizes []int, effort int) error {
 	win := windows{20 * effort, 400 * time.Millisecond}
-	seen, err := measureSizes(l, s, peerLoads, sizes, beat, win)
-	if err != nil {
-		return err
+	seen := map[int]map[string]*usage{}
+	for _, n := range sizes {
+		var err error
+		if seen[n], err = l.usages(s, peerLoads, n, beat, win); err != nil {
+			return err
+		}
 	}
 	s.say("Each row watches n peers in a process of its own and sends each a heartbeat every %v. The answer comes at once and nothing is sent, so only the timekeeping costs. "+
 		"Processor time is measured in all processes at once, in %d windows of %v. Memory is the growth of Go's heap and stacks.", beat, win.n, win.length)
-	usageTables(s, peerLoads, sizes, seen)
-	if m, t := seen[monitor][100_000], seen[afterFunc][100_000]; m != nil {
+	s.usageTables(peerLoads, sizes, seen)
+	if all := seen[100_000]; all != nil {
+		m, t := all[monitor], all[afterFunc]
 		s.promise(promise{what: "Monitor / one time.AfterFunc for each of 100,000 peers, processor time", seen: spreadOf(ratios(m.CPU, t.CPU)), limit: 0.6, unit: "times"})
 		s.promise(promise{what: "Monitor, memory", seen: exact(m.Bytes), limit: 256, unit: "bytes for each peer"})
 	}
-	if !l.short {
+	if !l.short && seen[sizes[0]] != nil {
 		s.picture("monitor.svg", usageChart("Processor time for ten heartbeats a minute", peerLoads, sizes, seen))
 	}
 	return nil

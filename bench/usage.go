@@ -5,41 +5,39 @@ import (
 	"time"
 )
 
-// measureSizes measures the loads at each size that fits into this machine. It
-// returns their usage by name and size.
-func measureSizes(l *lab, s *section, all []load, sizes []int, every time.Duration, win windows) (map[string]map[int]*usage, error) {
-	seen := map[string]map[int]*usage{}
-	for _, k := range all {
-		seen[k.name] = map[int]*usage{}
-	}
-	for _, n := range sizes {
+// usages measures the loads with n peers each. It returns nil if this machine
+// cannot run them.
+func (l *lab) usages(s *section, all []load, n int, every time.Duration, win windows) (map[string]*usage, error) {
+	for attempt := 1; ; attempt++ {
 		l.note("%s at once", grouped(n))
-		found, err := measureLoads(all, n, every, win)
-		if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, errTooSlow) && !l.short {
+		seen, err := measureLoads(all, n, every, win)
+		switch {
+		case err == nil:
+			return seen, nil
+		case errors.Is(err, errTooSlow) && attempt < attempts:
+			l.note("attempt %d: %v", attempt, err)
+		case errors.Is(err, errTooSlow) && !l.short, errors.Is(err, errors.ErrUnsupported):
 			s.lacks(grouped(n)+" at once", err)
-			continue
-		} else if err != nil {
+			return nil, nil
+		default:
 			return nil, err
 		}
-		for name, u := range found {
-			seen[name][n] = u
-		}
 	}
-	return seen, nil
 }
 
-// usageTables writes the tables of processor time and memory.
-func usageTables(s *section, all []load, sizes []int, seen map[string]map[int]*usage) {
-	cpuHead, memoryHead := []string{"% of one core"}, []string{"bytes for each"}
+// usageTables writes the tables of processor time and memory by the number of
+// peers.
+func (s *section) usageTables(all []load, sizes []int, seen map[int]map[string]*usage) {
+	cpuHead, memoryHead := []string{"% of one core"}, []string{"bytes for each peer"}
 	for _, n := range sizes {
-		cpuHead, memoryHead = append(cpuHead, grouped(n)), append(memoryHead, grouped(n))
+		cpuHead, memoryHead = append(cpuHead, grouped(n)+" peers"), append(memoryHead, grouped(n)+" peers")
 	}
 	var cpu, memory [][]string
 	for _, k := range all {
 		c, m := []string{k.name}, []string{k.name}
 		for _, n := range sizes {
-			if u := seen[k.name][n]; u != nil {
-				c, m = append(c, spreadOf(u.CPU).times(100).String()), append(m, grouped(int(u.Bytes+0.5)))
+			if u := seen[n][k.name]; u != nil {
+				c, m = append(c, u.cores()), append(m, u.memory())
 			} else {
 				c, m = append(c, "–"), append(m, "–")
 			}
@@ -50,9 +48,16 @@ func usageTables(s *section, all []load, sizes []int, seen map[string]map[int]*u
 	s.table(memoryHead, memory)
 }
 
-func usageChart(title string, all []load, sizes []int, seen map[string]map[int]*usage) *chart {
+// cores is the processor time as text, in % of one core.
+func (u *usage) cores() string { return spreadOf(u.CPU).times(100).String() }
+
+// memory is the bytes for each peer as text.
+func (u *usage) memory() string { return grouped(int(u.Bytes + 0.5)) }
+
+// usageChart shows the processor time by the number of peers.
+func usageChart(title string, all []load, sizes []int, seen map[int]map[string]*usage) *chart {
 	c := &chart{
-		title: title, desc: "Processor time of heartbeats by the number of peers, one line for each way",
+		title: title, desc: "Lines: the processor time of heartbeats by the number of peers",
 		x: axis{label: "peers", log: true}, y: axis{label: "% of one core", log: true},
 	}
 	for _, n := range sizes {
@@ -61,7 +66,7 @@ func usageChart(title string, all []load, sizes []int, seen map[string]map[int]*
 	for _, k := range all {
 		cu := curve{name: k.name, color: colors[k.name]}
 		for _, n := range sizes {
-			if u := seen[k.name][n]; u != nil {
+			if u := seen[n][k.name]; u != nil {
 				cu.x, cu.y = append(cu.x, float64(n)), append(cu.y, spreadOf(u.CPU).times(100))
 			}
 		}
