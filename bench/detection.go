@@ -27,9 +27,9 @@ type trial struct {
 
 // The kinds of trials, in the order of the chart.
 const (
-	byCount   = "idle, limited by Count"
-	byTimeout = "idle, limited by UserTimeout"
-	inFlight  = "unacknowledged data, limited by UserTimeout"
+	byCount   = "idle, by Count"
+	byTimeout = "idle, by UserTimeout"
+	inFlight  = "unacknowledged data, by UserTimeout"
 	goal      = "DetectWithin (an upper bound)"
 )
 
@@ -131,9 +131,9 @@ func detectAll(short bool, s *section) error {
 		return err
 	}
 	s.say("%d connections for each setting. A socket filter at the peer drops every segment, so the peer falls silent. "+
-		"Measured is the time from the last byte received until Read fails; with unacknowledged data, from the first byte sent into the silence. "+
+		"The time is measured from the last byte received until Read fails. With unacknowledged data it is measured from the first byte sent into the silence. "+
 		"The promise is `Options.DetectionTime`, UserTimeout, or DetectWithin's argument. "+
-		"Up to 1/8 more is allowed, because kernel timers may be that late, and 0.5 s. The timers of this machine were late by up to %.0f ms.", connections, 1000*lateness)
+		"Up to 1/8 more is allowed, because kernel timers may be that late, and another 0.5 s. The timers of this machine were late by up to %.0f ms.", connections, 1000*lateness)
 	var rows [][]string
 	worst, early := 0.0, 0.0
 	for _, t := range all {
@@ -155,7 +155,7 @@ func detectAll(short bool, s *section) error {
 func detectionChart(all []*trial) *chart {
 	c := &chart{
 		title: "Detection time: promised and measured",
-		desc:  "Measured detection times lie on the line of the promised ones, and below it for DetectWithin",
+		desc:  "Points: the measured detection times lie on the line of the promised ones, and below it for DetectWithin",
 		x:     axis{label: "promised (s)"}, y: axis{label: "measured (s)"},
 	}
 	var far float64

@@ -7,7 +7,7 @@
 //	go run -C bench . -short
 //	go run -C bench . -only setting
 //
-// The first command takes about four minutes on two cores. It writes RESULTS.md
+// The first command takes about five minutes on two cores. It writes RESULTS.md
 // and its pictures into this folder. The second takes about one minute, writes no
 // files, and is what CI runs. The third runs one part: setting, dialing,
 // detection, monitor, idle or throughput.

@@ -54,7 +54,7 @@ func monitorSizes(l *lab, s *section, sizes []int, effort int) error {
 			return err
 		}
 	}
-	s.say("Each row watches n peers in a process of its own and sends each a heartbeat every %v. The answer comes at once and nothing is sent, so only the timekeeping costs. "+
+	s.say("Each process watches peers in one way, with a heartbeat for each peer every %v. The answer comes at once and nothing is sent, so only the timekeeping costs. "+
 		"Processor time is measured in all processes at once, in %d windows of %v. Memory is the growth of Go's heap and stacks.", beat, win.n, win.length)
 	s.usageTables(peerLoads, sizes, seen)
 	if all := seen[100_000]; all != nil {

@@ -136,7 +136,7 @@ type report struct {
 
 const method = `Compare ratios, not times. Times differ from machine to machine.
 
-- Variants that are compared run alternately in one process. A ratio is the median of the ratios of all rounds.
+- Variants that are compared run alternately in one process. A ratio, written a / b, is the median of the ratios of all rounds.
 - The number after ± is the uncertainty of the median. The true median lies within it with a probability of 95 %.
 - If a median is beyond its limit, it is measured again with three times the rounds, at most twice. The last measurement counts.
 - A promise is broken if its limit lies outside the uncertainty. Then the command exits with status 1. CI runs it with ` + "`-short`."

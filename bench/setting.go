@@ -53,7 +53,7 @@ func setting(l *lab, s *section) error {
 	// Many short rounds: then most rounds see no other work on the machine.
 	rounds, n := l.rounds(600), 300
 	s.say("Each function is called on one `*net.TCPConn`. Enable sets Idle, Interval and Count. Package net cannot read options. "+
-		"The bare system calls are golang.org/x/sys on the descriptor, without the lock that keeps it open meanwhile: 4 × setsockopt, 5 × getsockopt, and getsockopt(TCP_INFO). "+
+		"The bare system calls are golang.org/x/sys on the descriptor, without the lock that keeps it open meanwhile. They are 4 × setsockopt, 5 × getsockopt, and getsockopt(TCP_INFO). "+
 		"Get makes one more call, because it checks that the connection is still open. %s rounds of %d calls.", grouped(rounds), n)
 	// comparison measures one function, which is the first of the variants. It
 	// may take limit times as long as the last one, the bare system calls.
@@ -160,8 +160,8 @@ func diagnosing(l *lab, s *section) error {
 			rows = append(rows, []string{c.name, spreadOf(both[0].ns).String(), spreadOf(both[1].ns).String(), ratio.String()})
 			if c.want == keepalive.Dead {
 				s.promise(promise{what: "Diagnose / errors.Is, " + c.name, seen: ratio, limit: 2, unit: "times"})
+				s.noAllocation("Diagnose, "+c.name, both)
 			}
-			s.noAllocation("Diagnose, "+c.name, both)
 		}
 		s.table([]string{"error", "Diagnose, ns", "errors.Is, ns", "ratio"}, rows)
 		return nil

@@ -135,13 +135,12 @@ func (c *chart) svg() []byte {
 	for i, cu := range legend {
 		drawCurve(draw, cu, px, py)
 		x, y := left+float64(i%2)*(right-left)/2, bottom+60+float64(i/2*rowHeight)
-		sample := cu
-		sample.x, sample.y = []float64{x, x + 12, x + 24}, []spread{exact(y), exact(y), exact(y)}
-		if cu.noLine {
-			sample.x = sample.x[1:2]
-		}
 		same := func(v float64) float64 { return v }
-		drawCurve(draw, sample, same, same)
+		line, point := cu, cu
+		line.x, line.y, line.noPoints = []float64{x, x + 24}, []spread{exact(y), exact(y)}, true
+		point.x, point.y, point.noLine = []float64{x + 12}, []spread{exact(y)}, true
+		drawCurve(draw, line, same, same)
+		drawCurve(draw, point, same, same)
 		text(x+32, y+4, "start", "", cu.name)
 	}
 	draw(`</svg>`)
@@ -154,7 +153,7 @@ func drawCurve(draw func(string, ...any), c curve, px, py func(float64) float64)
 	for i, x := range c.x {
 		path = append(path, fmt.Sprintf("%.1f %.1f", px(x), py(c.y[i].median)))
 	}
-	if !c.noLine {
+	if !c.noLine && len(path) > 1 {
 		draw(`<path d="M%s" fill="none" stroke="%s" stroke-width="2" stroke-dasharray="%s"/>`, strings.Join(path, "L"), c.color, cmp.Or(c.dash, "none"))
 	}
 	if c.noPoints {

@@ -18,7 +18,7 @@ func throughput(l *lab, s *section) error {
 	sizes := []int{64, 512, 4 << 10, 16 << 10, 64 << 10, 256 << 10}
 	rounds := l.rounds(42)
 	c := &chart{
-		title: "Throughput over loopback", desc: "Megabytes a second by the size of a write: bare TCP, heartbeat.Conn and yamux",
+		title: "Throughput over loopback", desc: "Lines: megabytes in a second by the size of a write, for bare TCP, heartbeat.Conn and yamux",
 		x: axis{label: "bytes in a write", log: true}, y: axis{label: "MB/s", log: true},
 	}
 	head := []string{"bytes in a write"}
