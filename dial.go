@@ -98,7 +98,7 @@ func (p *platform) control(network string, c syscall.RawConn, o Options) error {
 	var applied error
 	multipath := false
 	err := c.Control(func(fd uintptr) {
-		applied = p.apply(fd, &o)
+		applied = p.apply(fd, o)
 		multipath = errors.Is(applied, errors.ErrUnsupported) && p.isMultipath(fd)
 	})
 	if err != nil {

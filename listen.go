@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -60,8 +61,9 @@ func (p *platform) controlListener(network string, c syscall.RawConn, o Options)
 	if !isTCPNetwork(network) {
 		return nil
 	}
-	if err := p.check(&o); err != nil {
-		return err
+	var raw values
+	if !p.encode(&o, &raw) {
+		return p.check(&o)
 	}
 	user := p.opts[userTimeout]
 	if o.UserTimeout == 0 || user == nil || !user.inherited {
@@ -69,7 +71,7 @@ func (p *platform) controlListener(network string, c syscall.RawConn, o Options)
 	}
 	var set error
 	err := c.Control(func(fd uintptr) {
-		set = p.sys().setsockopt(fd, user.level, user.opt, user.toKernel(userTimeout, int64(o.UserTimeout)))
+		set = p.sys().setsockopt(fd, user.level, user.opt, raw[slices.Index(setOrder[:], userTimeout)])
 	})
 	switch {
 	case err != nil:

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -125,19 +126,57 @@ func useKeepaliveVals(p *platform, fd uintptr) *platform {
 	return &old
 }
 
-// check returns an error for a value that no system call must be made with.
-func (p *platform) check(o *Options) error {
-	for i, v := range [...]int64{int64(o.Idle), int64(o.Interval), int64(o.Count), int64(o.UserTimeout)} {
+// values are the integers for the kernel, in setOrder.
+type values [numOpts]int32
+
+// unchanged marks an option that is not set. No option uses this integer.
+const unchanged = math.MinInt32
+
+// setOrder is the order in which options are set. macOS starts the timer of a connection
+// when Idle is set while keepalive is on (xnu bsd/netinet/tcp_usrreq.c, tcp_ctloutput). If
+// the connection has been silent for longer than Idle, Linux sends a probe at once, and the
+// next one after the Interval that is set by then.
+var setOrder = [numOpts]field{keepAlive, interval, count, userTimeout, idle}
+
+// encode converts o to raw. It returns false if a value is invalid. An option that the
+// system does not have gets any value, because setFrom does not use it.
+func (p *platform) encode(o *Options, raw *values) bool {
+	raw[0] = 1
+	if o.Disabled {
+		raw[0] = 0
+	}
+	for i, v := range [...]int64{int64(o.Interval), int64(o.Count), int64(o.UserTimeout), int64(o.Idle)} {
 		if v == 0 {
+			raw[i+1] = unchanged
 			continue
 		}
-		f, opt := field(i), p.opts[i]
-		if v < 0 || opt != nil && !f.unlimited(v) && !opt.inRange(v) {
+		f := setOrder[i+1]
+		opt := p.opts[f]
+		if opt == nil {
+			if v < 0 {
+				return false
+			}
+			continue
+		}
+		n := opt.roundUp(v) // out of range for a negative v
+		if n < opt.min || n > opt.max {
+			if !f.unlimited(v) {
+				return false
+			}
+			n = int64(opt.unlimited)
+		}
+		raw[i+1] = int32(n)
+	}
+	return p.maxTotal == 0 || p.checkTotal(o.or(p.defaults)) == nil
+}
+
+// check returns the reason why encode returns false.
+func (p *platform) check(o *Options) error {
+	for f := range numFields {
+		v, opt := o.field(f), p.opts[f]
+		if v < 0 || v > 0 && opt != nil && !f.unlimited(v) && (opt.roundUp(v) < opt.min || opt.roundUp(v) > opt.max) {
 			return p.rangeError(f, v)
 		}
-	}
-	if p.maxTotal == 0 {
-		return nil
 	}
 	return p.checkTotal(o.or(p.defaults))
 }
@@ -173,62 +212,74 @@ func (o Options) or(other Options) Options {
 	return o
 }
 
-// apply sets o, which check accepts, on a socket. If options are unsupported, it sets all
-// others, and returns one error for them. It stops at any other error.
-//
-// Every call in its loop, and every function around it, costs 1 to 3 % of the system calls
-// (bench, Enable).
-func (p *platform) apply(fd uintptr, o *Options) error {
+// apply sets o on a socket. If options are unsupported, it sets all others, and returns one
+// error for them. It stops at any other error.
+func (p *platform) apply(fd uintptr, o Options) error {
 	p = p.variantOf(fd)
-	switched := true
+	first := 0
 	if p.setRestarts {
-		changes, s, err := p.changes(fd, *o)
+		changes, switched, err := p.changes(fd, o)
 		if err != nil {
 			return err
 		}
-		o, switched = &changes, s
+		o = changes
+		if !switched {
+			first = 1
+		}
+	}
+	var raw values
+	if !p.encode(&o, &raw) {
+		return p.check(&o)
+	}
+	if p.vals != "" {
+		if err := p.setVals(fd, o); err != nil {
+			return err
+		}
+		raw[slices.Index(setOrder[:], idle)], raw[slices.Index(setOrder[:], interval)] = unchanged, unchanged
 	}
 	var unsupported unsupportedOptions
-	on := int64(1)
-	if o.Disabled {
-		on = 0
-	}
-	for i, v := range [...]int64{on, int64(o.Interval), int64(o.Count), int64(o.UserTimeout), int64(o.Idle)} {
-		f := setOrder[i]
-		opt, err := p.opts[f], errNoOption
-		if f == keepAlive && !switched || f != keepAlive && v == 0 || p.vals != "" && (f == idle || f == interval) {
-			continue
-		}
-		switch {
-		case opt == nil:
-		case p.kernel == nil:
-			err = setsockopt(fd, opt.level, opt.opt, opt.toKernel(f, v)) // inlined
-		default:
-			err = p.kernel.setsockopt(fd, opt.level, opt.opt, opt.toKernel(f, v))
-		}
-		if err == nil {
-			continue
-		}
-		if err = p.optionError(f, v, "setsockopt", err); !errors.Is(err, errors.ErrUnsupported) {
+	for failed, err := p.setFrom(fd, &raw, first); err != nil; failed, err = p.setFrom(fd, &raw, failed+1) {
+		f := setOrder[failed]
+		err = p.optionError(f, o.field(f), "setsockopt", err)
+		if !errors.Is(err, errors.ErrUnsupported) {
 			return err
 		}
-		if !f.unlimited(v) { // without an option there is no limit
+		if !f.unlimited(o.field(f)) { // without an option there is no limit
 			unsupported = append(unsupported, err)
-		}
-	}
-	if p.vals != "" && (o.Idle != 0 || o.Interval != 0 || o.Disabled) {
-		if err := p.setVals(fd, *o); err != nil {
-			return err
 		}
 	}
 	return unsupported.err()
 }
 
-// setOrder is the order in which options are set. macOS starts the timer of a connection
-// when Idle is set while keepalive is on (xnu bsd/netinet/tcp_usrreq.c, tcp_ctloutput). If
-// the connection has been silent for longer than Idle, Linux sends a probe at once, and the
-// next one after the Interval that is set by then.
-var setOrder = [numOpts]field{keepAlive, interval, count, userTimeout, idle}
+// isPlain reports whether apply is known to consist of setFrom.
+func (p *platform) isPlain() bool {
+	return p.variants != nil && p.variants.found.Load() == p && !p.setRestarts
+}
+
+// setFrom sets raw, beginning at index i. It stops at an error and returns its index. It
+// contains only what is necessary, because each function and each variable around the
+// system calls costs 1 to 3 % of them (bench, Enable).
+func (p *platform) setFrom(fd uintptr, raw *values, i int) (failed int, err error) {
+	for ; i < len(raw); i++ {
+		v := raw[i]
+		if v == unchanged {
+			continue
+		}
+		opt := p.opts[setOrder[i]]
+		switch {
+		case opt == nil:
+			return i, errNoOption
+		case p.kernel == nil:
+			err = setsockopt(fd, opt.level, opt.opt, v) // inlined
+		default:
+			err = p.kernel.setsockopt(fd, opt.level, opt.opt, v)
+		}
+		if err != nil {
+			return i, err
+		}
+	}
+	return 0, nil
+}
 
 func (p *platform) optionError(f field, v int64, call string, err error) error {
 	return &OptionError{Option: f.String(), Value: f.value(v), Err: p.wrapErr(p.opts[f], call, err)}
@@ -266,6 +317,9 @@ func (p *platform) changes(fd uintptr, o Options) (changed Options, switched boo
 // setVals sets Idle and Interval with p.vals. The call turns keepalive on or off and always
 // sets both, so a zero field gets the default. It cannot be read.
 func (p *platform) setVals(fd uintptr, o Options) error {
+	if o.Idle == 0 && o.Interval == 0 && !o.Disabled {
+		return nil
+	}
 	ms := func(f field) uint32 {
 		return uint32(p.opts[f].roundUp(cmp.Or(o.field(f), p.defaults.field(f))))
 	}
@@ -376,10 +430,10 @@ func withNewSocket(f func(fd uintptr)) error {
 // validate sets o on a new socket.
 func (p *platform) validate(o Options) error {
 	if p.opts[keepAlive] == nil {
-		return p.apply(0, &o) // makes no system call
+		return p.apply(0, o) // makes no system call
 	}
 	var err error
-	if serr := withNewSocket(func(fd uintptr) { err = p.apply(fd, &o) }); serr != nil {
+	if serr := withNewSocket(func(fd uintptr) { err = p.apply(fd, o) }); serr != nil {
 		return serr
 	}
 	return err

@@ -87,10 +87,7 @@ func fake(times, user time.Duration) (*platform, *fakeKernel) {
 
 // try is Enable.
 func (p *platform) try(o Options) error {
-	if err := p.check(&o); err != nil {
-		return err
-	}
-	return p.apply(7, &o)
+	return p.apply(7, o)
 }
 
 func TestUnits(t *testing.T) {
@@ -205,7 +202,7 @@ func TestMissingOptions(t *testing.T) {
 	})
 	t.Run("everything", func(t *testing.T) {
 		p := &platform{name: "fakeos"} // without a kernel
-		err := p.apply(7, &full)
+		err := p.apply(7, full)
 		require.ErrorIs(t, err, errors.ErrUnsupported)
 		assert.ErrorContains(t, err, "KeepAlive true")
 		_, err = p.read(7)
@@ -289,14 +286,14 @@ func TestWindowsBothPaths(t *testing.T) {
 		lacking []string // of the legacy path
 	}{
 		{Options{}, []string{"set 101=1"}, []string{"set 101=1"}, nil},
-		{Options{Disabled: true}, []string{"set 101=0"}, []string{"set 101=0", "vals false 7200000 1000"}, nil},
-		{Options{Idle: 45 * s}, []string{"set 101=1", "set 102=45"}, []string{"set 101=1", "vals true 45000 1000"}, nil},
-		{Options{Interval: 5*s + 1}, []string{"set 101=1", "set 103=6"}, []string{"set 101=1", "vals true 7200000 5001"}, nil},
-		{Options{Idle: 45 * s, Interval: 5 * s, Disabled: true}, []string{"set 101=0", "set 103=5", "set 102=45"}, []string{"set 101=0", "vals false 45000 5000"}, nil},
+		{Options{Disabled: true}, []string{"set 101=0"}, []string{"vals false 7200000 1000", "set 101=0"}, nil},
+		{Options{Idle: 45 * s}, []string{"set 101=1", "set 102=45"}, []string{"vals true 45000 1000", "set 101=1"}, nil},
+		{Options{Interval: 5*s + 1}, []string{"set 101=1", "set 103=6"}, []string{"vals true 7200000 5001", "set 101=1"}, nil},
+		{Options{Idle: 45 * s, Interval: 5 * s, Disabled: true}, []string{"set 101=0", "set 103=5", "set 102=45"}, []string{"vals false 45000 5000", "set 101=0"}, nil},
 		{Options{Idle: 45 * s, Interval: 5 * s, Count: 3}, []string{"set 101=1", "set 103=5", "set 104=3", "set 102=45"},
-			[]string{"set 101=1", "vals true 45000 5000"}, []string{"Count"}},
+			[]string{"vals true 45000 5000", "set 101=1"}, []string{"Count"}},
 		{Options{Count: 3}, []string{"set 101=1", "set 104=3"}, []string{"set 101=1"}, []string{"Count"}},
-		{Options{Idle: math.MaxUint32 / 1000 * s}, []string{"set 101=1", "set 102=4294967"}, []string{"set 101=1", "vals true 4294967000 1000"}, nil},
+		{Options{Idle: math.MaxUint32 / 1000 * s}, []string{"set 101=1", "set 102=4294967"}, []string{"vals true 4294967000 1000", "set 101=1"}, nil},
 	} {
 		p, k := fakeWindows(false)
 		require.NoError(t, p.try(c.o))
@@ -336,7 +333,7 @@ func TestWindowsBothPaths(t *testing.T) {
 	p, k = fakeWindows(true) // version 1703 has the count
 	delete(k.fails, optCount)
 	require.NoError(t, p.try(Options{Idle: s, Count: 3}))
-	assert.Equal(t, []string{"set 101=1", "set 104=3", "vals true 1000 1000"}, k.calls)
+	assert.Equal(t, []string{"vals true 1000 1000", "set 101=1", "set 104=3"}, k.calls)
 }
 
 // TestValidateAsks: what the table allows, the kernel may still refuse.
@@ -407,7 +404,11 @@ func FuzzEncode(f *testing.F) {
 			if err != nil || v == 0 || i.unlimited(v) {
 				continue
 			}
-			raw := int64(r.toKernel(i, v))
+			var all values
+			if !p.encode(&o, &all) {
+				t.Fatalf("%v %d: encode and check disagree", i, v)
+			}
+			raw := int64(all[slices.Index(setOrder[:], i)])
 			if raw != n.Int64() {
 				t.Fatalf("%v %d: %d, want %v", i, v, raw, n)
 			}
@@ -424,7 +425,11 @@ func FuzzEncode(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := o.field(i); got < 0 || got != 0 && p.opts[i].toKernel(i, got) != int32(v) {
+		back := Options{}
+		back.setField(i, o.field(i))
+		var all values
+		ok := p.encode(&back, &all)
+		if got := o.field(i); got < 0 || got != 0 && ok && all[slices.Index(setOrder[:], i)] != int32(v) {
 			t.Fatalf("%v %d reads as %v", i, int32(v), got)
 		}
 	})

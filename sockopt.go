@@ -107,24 +107,8 @@ func (s *sockOpt) roundDown(d time.Duration) time.Duration {
 	return time.Duration(min(max(int64(d/s.unit), s.min), s.max)) * s.unit
 }
 
-// inRange reports whether the system accepts v, rounded up, without a division.
-func (s *sockOpt) inRange(v int64) bool {
-	return v > (s.min-1)*int64(s.unit) && v <= s.max*int64(s.unit)
-}
-
-// toKernel returns the integer for v, which is in range.
-func (s *sockOpt) toKernel(f field, v int64) int32 {
-	switch {
-	case f == keepAlive:
-		return int32(v)
-	case f.unlimited(v):
-		return s.unlimited
-	}
-	return int32(s.roundUp(v))
-}
-
-// fromKernel is the reverse of toKernel. An undocumented negative integer counts
-// as unknown, which is zero.
+// fromKernel returns the value for an integer of the kernel. An undocumented negative
+// integer counts as unknown, which is zero.
 func (s *sockOpt) fromKernel(f field, v int32) int64 {
 	switch {
 	case f == keepAlive:
