@@ -1,11 +1,11 @@
-// Command deadpeer shows what keepalive is for, on a real kernel: a connection
-// whose peer falls silent, and how long it takes until somebody notices.
+// Command deadpeer shows how long the kernel takes to detect a dead peer.
 //
 //	go run ./examples/deadpeer
 //
-// The peer is a socket on loopback that goes deaf: its kernel drops every
-// segment addressed to it, as if a cable had been pulled. That takes Linux, and
-// no privilege; elsewhere the settings are shown and read back.
+// It connects to itself over loopback and sets keepalive options. Then a socket
+// filter drops every segment that the peer should receive, as if a cable had been
+// pulled. The filter requires Linux, but no privileges. On other systems, and on
+// gVisor, deadpeer only sets the options and reads them back.
 package main
 
 import (
@@ -25,7 +25,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 type config struct {
 	options keepalive.Options
-	outage  time.Duration
+	outage  time.Duration // 0: without end
 	unacked bool
 	addr    string
 }
@@ -35,14 +35,14 @@ func run(args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("deadpeer", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.TextVar(&c.options, "keepalive", keepalive.Options{Idle: 2 * time.Second, Interval: time.Second, Count: 3},
-		"all `settings` in one, such as idle=2s,interval=1s,count=3,user-timeout=1m; the next four change one each, if they follow it")
-	fs.DurationVar(&c.options.Idle, "idle", c.options.Idle, "quiet `time` before the first probe; 0: the system's")
-	fs.DurationVar(&c.options.Interval, "interval", c.options.Interval, "`time` between unanswered probes; 0: the system's")
-	fs.IntVar(&c.options.Count, "count", c.options.Count, "unanswered probes until the connection is dropped; 0: the system's")
-	fs.DurationVar(&c.options.UserTimeout, "user-timeout", 0, "how long sent data may stay unacknowledged; 0: the system's")
-	fs.DurationVar(&c.outage, "outage", 0, "the peer hears again after this `time`; 0: never")
-	fs.BoolVar(&c.unacked, "unacked", false, "write to the deaf peer, so that data is in flight")
-	fs.StringVar(&c.addr, "addr", "", "set and read back on a connection to a real server, `host:port`")
+		"all `options`, for example idle=2s,interval=1s,count=3,user-timeout=1m or detect-within=5s; the next four flags change one option each if they follow")
+	fs.DurationVar(&c.options.Idle, "idle", c.options.Idle, "`time` without traffic before the first probe (0: system default)")
+	fs.DurationVar(&c.options.Interval, "interval", c.options.Interval, "`time` between unanswered probes (0: system default)")
+	fs.IntVar(&c.options.Count, "count", c.options.Count, "unanswered probes before the connection is dropped (0: system default)")
+	fs.DurationVar(&c.options.UserTimeout, "user-timeout", 0, "`time` that sent data may remain unacknowledged (0: system default)")
+	fs.DurationVar(&c.outage, "outage", 0, "`time` after which the peer receives again (0: never)")
+	fs.BoolVar(&c.unacked, "unacked", false, "write to the dead peer, so that data is unacknowledged")
+	fs.StringVar(&c.addr, "addr", "", "only connect to the server at `host:port`, set the options and read them back")
 	err := fs.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -52,15 +52,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 0
 	case err != nil:
 	case fs.NArg() > 0:
-		err = fmt.Errorf("unexpected argument %q: there are only flags", fs.Arg(0))
+		err = fmt.Errorf("unexpected argument %q: only flags are accepted", fs.Arg(0))
 	case c.outage < 0:
-		err = fmt.Errorf("-outage %v is negative: want a time, or 0 for an outage without end", c.outage)
+		err = fmt.Errorf("-outage %v: must not be negative", c.outage)
 	case c.addr != "" && (c.outage != 0 || c.unacked):
-		err = errors.New("-addr goes with neither -outage nor -unacked: a real server does not go deaf")
+		err = errors.New("-addr cannot be combined with -outage or -unacked")
 	default:
 		err = c.options.Validate()
 		if errors.Is(err, errors.ErrUnsupported) {
-			err = nil // told below, with what could be set
+			err = nil // show reports it, and what was set
 		}
 	}
 	if err != nil {
@@ -74,17 +74,17 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// show sets the options on a connection, and lets its peer go deaf.
+// show connects, sets the options, and measures the detection time.
 func (c config) show(w io.Writer) error {
 	var conn *net.TCPConn
 	var far *testpeer.Far
 	if c.addr != "" {
-		d := net.Dialer{Timeout: 10 * time.Second, KeepAlive: -1} // not package net's own
-		any, err := d.Dial("tcp", c.addr)
+		d := net.Dialer{Timeout: 10 * time.Second, KeepAlive: -1} // no options of package net
+		dialed, err := d.Dial("tcp", c.addr)
 		if err != nil {
 			return err
 		}
-		conn = any.(*net.TCPConn)
+		conn = dialed.(*net.TCPConn)
 	} else {
 		var err error
 		conn, far, err = testpeer.Dial("tcp")
@@ -95,34 +95,35 @@ func (c config) show(w io.Writer) error {
 	}
 	defer conn.Close()
 
-	fmt.Fprintf(w, "%v -> %v\n", conn.LocalAddr(), conn.RemoteAddr())
-	if _, err := c.readBack(w, "before", conn); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+	fmt.Fprintf(w, "connection %v to %v\n", conn.LocalAddr(), conn.RemoteAddr())
+	if _, err := readBack(w, "before", conn); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
 	err := keepalive.Enable(conn, c.options)
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
-		fmt.Fprintf(w, "not here: %v\n", err)
+		fmt.Fprintf(w, "not set: %v\n", err)
 	case err != nil:
 		return err
 	}
-	o, err := c.readBack(w, "after ", conn)
+	o, err := readBack(w, "after", conn)
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
-		fmt.Fprintln(w, "\nThat is all there is to see here: nothing can be promised on times that cannot be read.")
+		fmt.Fprintln(w, "\nStopping: this system cannot report its keepalive options.")
 		return nil
 	case err != nil || far == nil:
 		return err
 	}
-	return c.deafen(w, conn, far, o)
+	return c.measure(w, conn, far, o)
 }
 
-func (c config) readBack(w io.Writer, when string, conn net.Conn) (keepalive.Options, error) {
+// readBack prints the options that are in effect on conn.
+func readBack(w io.Writer, when string, conn net.Conn) (keepalive.Options, error) {
 	o, err := keepalive.Get(conn)
 	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		return o, err
 	}
-	state := "on "
+	state := "on"
 	if o.Disabled {
 		state = "off"
 	}
@@ -130,125 +131,125 @@ func (c config) readBack(w io.Writer, when string, conn net.Conn) (keepalive.Opt
 	if o.UserTimeout == keepalive.NoUserTimeout || o.UserTimeout == 0 {
 		user = "none"
 	}
-	fmt.Fprintf(w, "%s  %s  idle %v, interval %v, count %d, user timeout %s\n", when, state, o.Idle, o.Interval, o.Count, user)
+	fmt.Fprintf(w, "%-6s  keepalive %s, idle %v, interval %v, count %d, user timeout %s\n", when, state, o.Idle, o.Interval, o.Count, user)
 	if err != nil {
-		fmt.Fprintf(w, "        not to be read here: %v\n", err)
+		fmt.Fprintf(w, "        not readable: %v\n", err)
 	}
 	return o, err
 }
 
-// promise is when Linux drops a connection with the settings o whose peer has
-// fallen silent, and why then; 0 is not in this show.
-func promise(o keepalive.Options, unacked bool) (time.Duration, string) {
+// expected returns the detection time on Linux with the options o, and how it is
+// computed. It returns 0 and the reason if a dead peer is not detected soon.
+func expected(o keepalive.Options, unacked bool) (time.Duration, string) {
 	user := o.UserTimeout != 0 && o.UserTimeout != keepalive.NoUserTimeout
-	end := o.DetectionTime()
+	detection := o.DetectionTime()
 	switch {
 	case unacked && user:
-		return o.UserTimeout, "the user timeout, since data is in flight; and two retransmission timeouts, about 0.4s here"
+		return o.UserTimeout, "the user timeout, because data is unacknowledged; Linux adds about 0.4s"
 	case unacked:
-		return 0, "Linux sends no probes while data is in flight, and retransmits for some 15 minutes"
+		return 0, "Linux retransmits for about 15 minutes without a user timeout, and sends no probes meanwhile"
 	case o.Disabled:
 		return 0, "keepalive is off"
 	case user:
-		return end, fmt.Sprintf("idle + %d·interval: the user timeout replaces the count", (end-o.Idle)/o.Interval)
+		return detection, fmt.Sprintf("Idle + %d·Interval, because the user timeout replaces Count on Linux", (detection-o.Idle)/o.Interval)
 	}
-	return end, "idle + count·interval"
+	return detection, "Idle + Interval·Count"
 }
 
-// deafen is the show itself.
-func (c config) deafen(w io.Writer, conn *net.TCPConn, far *testpeer.Far, o keepalive.Options) error {
+// measure makes the peer dead, and waits until the kernel drops the connection.
+func (c config) measure(w io.Writer, conn *net.TCPConn, far *testpeer.Far, o keepalive.Options) error {
 	if err := exchange(conn, far); err != nil {
 		return err
 	}
-	start := time.Now() // the peer was just heard
+	start := time.Now() // the last segment from the peer has just arrived
 	if err := far.Deaf(); errors.Is(err, errors.ErrUnsupported) {
-		fmt.Fprintf(w, "\nThat is all there is to see here: %v\n", err)
+		fmt.Fprintf(w, "\nStopping: deadpeer cannot make a peer dead on this system: %v\n", err)
 		return nil
 	} else if err != nil {
 		return err
 	}
-	end, why := promise(o, c.unacked)
-	limit := end + end/4 + 2*time.Second
-	if end == 0 {
-		fmt.Fprintf(w, "\nNo promise: %s.\n", why)
+	detection, why := expected(o, c.unacked)
+	limit := detection + detection/4 + 2*time.Second
+	if detection == 0 {
 		limit = 10 * time.Second
+		fmt.Fprintf(w, "\nExpected: the dead peer is not detected in %v, because %s.\n", limit, why)
 	} else {
-		fmt.Fprintf(w, "\nPromise: a dead peer is noticed after %v (%s).\n", end, why)
-		if end > 10*time.Minute {
-			fmt.Fprintln(w, "That is long; -idle, -interval and -count make it shorter.")
+		fmt.Fprintf(w, "\nExpected: the dead peer is detected after %v (%s).\n", detection, why)
+		if detection > 10*time.Minute {
+			fmt.Fprintln(w, "Use -idle, -interval and -count for a shorter time.")
 		}
 	}
-	if c.outage > 0 { // see what became of it
+	if c.outage > 0 { // include the end of the outage
 		limit = max(limit, c.outage+2*time.Second)
 	}
-	fmt.Fprintln(w, "The peer is deaf now: nothing reaches it.")
+	fmt.Fprintln(w, "From now on, the peer does not receive anything, and does not answer.")
 	if c.unacked {
-		if _, err := conn.Write([]byte("are you there?")); err != nil {
+		const data = "are you there?"
+		if _, err := conn.Write([]byte(data)); err != nil {
 			return err
 		}
-		fmt.Fprintln(w, "Data is in flight: 14 bytes were written after that.")
+		fmt.Fprintf(w, "%d bytes were written to it.\n", len(data))
 	}
-	fmt.Fprintf(w, "\n%8s  %15s  %17s  %11s  %12s\n", "time", "last heard", "probes unanswered", "retransmits", "gives up in")
+	fmt.Fprintf(w, "\n%8s  %8s  %17s  %11s  %10s\n", "time", "silence", "unanswered probes", "retransmits", "dropped in")
 
-	died := make(chan error, 1)
+	ended := make(chan error, 1)
 	conn.SetReadDeadline(start.Add(limit))
 	go func() {
-		_, err := conn.Read(make([]byte, 1)) // where a service would wait
-		died <- err
+		_, err := conn.Read(make([]byte, 1)) // where a program usually waits
+		ended <- err
 	}()
 	tick := time.NewTicker(min(max(limit/20, 250*time.Millisecond), 5*time.Second))
 	defer tick.Stop()
-	hear := make(<-chan time.Time)
+	var outageEnds <-chan time.Time
 	if c.outage > 0 {
-		hear = time.After(c.outage - time.Since(start))
+		outageEnds = time.After(c.outage - time.Since(start))
 	}
 	for {
 		select {
 		case <-tick.C:
 			if info, err := keepalive.Inspect(conn); err == nil {
-				fmt.Fprintf(w, "%8s  %11.2fs ago  %17d  %11d  %12s\n", since(start), info.Silence.Seconds(), info.Probes, info.Retransmits, left(info, o))
+				fmt.Fprintf(w, "%8s  %7.2fs  %17d  %11d  %10s\n", since(start), info.Silence.Seconds(), info.Probes, info.Retransmits, remaining(info, o))
 			}
-		case <-hear:
-			fmt.Fprintf(w, "%8s  the peer hears again\n", since(start))
+		case <-outageEnds:
+			fmt.Fprintf(w, "%8s  the peer receives again\n", since(start))
 			if err := far.Hear(); err != nil {
 				return err
 			}
-		case err := <-died:
-			fmt.Fprintln(w)
-			if !errors.Is(err, os.ErrDeadlineExceeded) {
-				fmt.Fprintf(w, "%8s  %v: %v\n", since(start), keepalive.Diagnose(err), err)
-				took := time.Since(start)
-				if end == 0 {
-					return nil
-				}
-				fmt.Fprintf(w, "Promised %v, measured %.2fs.\n", end, took.Seconds())
-				if c.outage > 0 {
-					fmt.Fprintf(w, "The outage of %v was longer than that.\n", c.outage)
-				}
-				if took > end+end/8+500*time.Millisecond { // the timers' slack, and a busy machine's
-					return errors.New("that is too late")
-				}
+		case err := <-ended:
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return c.survived(w, conn, far, start)
+			}
+			took := time.Since(start)
+			fmt.Fprintf(w, "%8s  Read failed (%v): %v\n\n", since(start), keepalive.Diagnose(err), err)
+			if detection == 0 {
 				return nil
 			}
-			return c.alive(w, conn, far, start)
+			fmt.Fprintf(w, "Detection time %v, measured %.2fs.\n", detection, took.Seconds())
+			if c.outage > 0 {
+				fmt.Fprintf(w, "The outage of %v was longer than the detection time.\n", c.outage)
+			}
+			if took > detection+detection/8+500*time.Millisecond { // late timers, and a busy machine
+				return errors.New("the connection was dropped too late")
+			}
+			return nil
 		}
 	}
 }
 
-// alive ends a show in which nothing died.
-func (c config) alive(w io.Writer, conn *net.TCPConn, far *testpeer.Far, start time.Time) error {
+// survived is called if the kernel has not dropped the connection.
+func (c config) survived(w io.Writer, conn *net.TCPConn, far *testpeer.Far, start time.Time) error {
 	switch {
 	case c.outage > 0 && time.Since(start) > c.outage:
 		if err := exchange(conn, far); err != nil {
 			return fmt.Errorf("after the outage: %w", err)
 		}
-		fmt.Fprintf(w, "%8s  the connection survived an outage of %v, and carries data\n", since(start), c.outage)
+		fmt.Fprintf(w, "\nThe connection survived an outage of %v and carries data.\n", c.outage)
 	case c.unacked:
-		fmt.Fprintf(w, "%8s  nobody has noticed: keepalive alone does not help; a -user-timeout does\n", since(start))
+		fmt.Fprintf(w, "\nThe dead peer was not detected in %s. Use -user-timeout to limit the time that data may remain unacknowledged.\n", since(start))
 	case c.options.Disabled:
-		fmt.Fprintf(w, "%8s  nobody has noticed: keepalive is off\n", since(start))
+		fmt.Fprintf(w, "\nThe dead peer was not detected in %s, because keepalive is off.\n", since(start))
 	default:
-		return fmt.Errorf("nobody noticed within %s", since(start))
+		return fmt.Errorf("the dead peer was not detected in %s", since(start))
 	}
 	return nil
 }
@@ -267,8 +268,8 @@ func exchange(conn *net.TCPConn, far *testpeer.Far) error {
 	return err
 }
 
-// left is how much longer the kernel will wait.
-func left(info keepalive.Info, o keepalive.Options) string {
+// remaining returns the time until the kernel drops the connection, as text.
+func remaining(info keepalive.Info, o keepalive.Options) string {
 	if d, ok := info.Remaining(o); ok {
 		return fmt.Sprintf("%.2fs", d.Seconds())
 	}

@@ -84,8 +84,7 @@ func (r *relay) deafen(t *testing.T) {
 	}
 }
 
-// TestDeafPeers: what a library returns when the peer has gone deaf is found to
-// be Dead.
+// TestDeafPeers: the error that a library returns for a dead peer is Dead.
 func TestDeafPeers(t *testing.T) {
 	t.Parallel()
 	_, far := testpeer.New(t, "tcp")

@@ -1,3 +1,3 @@
-// Package integrations holds keepalive with well-known clients and servers: a
-// program in each folder, whose recipe stands in the project's README.
+// Package integrations shows keepalive with well-known clients and servers. Each folder
+// is a program with one or more recipes of docs/recipes.md.
 package integrations

@@ -12,22 +12,23 @@ import (
 )
 
 var (
-	inReadme = regexp.MustCompile("(?s)<!-- recipe: ([a-z-]+) -->\n```go\n(.*?)\n```\n")
-	inCode   = regexp.MustCompile(`(?s)// recipe: ([a-z-]+)\n(.*?)\n\t*// end recipe`)
+	inDoc  = regexp.MustCompile("(?s)<!-- recipe: ([a-z-]+) -->\n```go\n(.*?)\n```\n")
+	inCode = regexp.MustCompile(`(?s)// recipe: ([a-z-]+)\n(.*?)\n\t*// end recipe`)
 )
 
-// TestRecipes holds the README's recipes against the programs here, which are
-// compiled and tested.
+// TestRecipes: docs/recipes.md has the recipes of the programs here, which are compiled
+// and tested, and no other Go code.
 func TestRecipes(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+	b, err := os.ReadFile("../../docs/recipes.md")
 	require.NoError(t, err)
+	doc := strings.ReplaceAll(string(b), "\r\n", "\n")
 	programs, err := filepath.Glob("*/main.go")
 	require.NoError(t, err)
 	code := map[string]string{}
 	for _, p := range programs {
 		b, err := os.ReadFile(p)
 		require.NoError(t, err)
-		for _, m := range inCode.FindAllStringSubmatch(string(b), -1) {
+		for _, m := range inCode.FindAllStringSubmatch(strings.ReplaceAll(string(b), "\r\n", "\n"), -1) {
 			lines := strings.Split(m[2], "\n")
 			indent := lines[0][:len(lines[0])-len(strings.TrimLeft(lines[0], "\t"))]
 			for i := range lines {
@@ -36,9 +37,10 @@ func TestRecipes(t *testing.T) {
 			code[m[1]] = strings.Join(lines, "\n")
 		}
 	}
-	recipes := inReadme.FindAllStringSubmatch(strings.ReplaceAll(string(readme), "\r\n", "\n"), -1)
-	assert.GreaterOrEqual(t, len(recipes), 10)
-	for _, m := range recipes {
-		assert.Equal(t, code[m[1]], m[2], m[1])
+	recipes := map[string]string{}
+	for _, m := range inDoc.FindAllStringSubmatch(doc, -1) {
+		recipes[m[1]] = m[2]
 	}
+	assert.Equal(t, code, recipes)
+	assert.Equal(t, len(code), strings.Count(doc, "```go\n"), "a recipe is not marked, or is there twice")
 }

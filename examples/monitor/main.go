@@ -1,11 +1,12 @@
-// Command monitor shows how a service watches its connections: a thousand of
-// them, of which some have peers that go deaf. Each of those is named before the
-// kernel gives it up, and no other is.
+// Command monitor shows how a program can watch its connections with
+// keepalive.Inspect. It has 1000 connections, and 20 of the peers become dead. It
+// reports each dead peer before the kernel drops the connection.
 //
 //	go run ./examples/monitor
 //
-// The peers are sockets on loopback. For them to go deaf takes Linux, and no
-// privilege.
+// The peers are sockets on loopback. A socket filter drops the segments that a dead
+// peer should receive. That requires Linux, but no privileges. gVisor does not
+// support it.
 package main
 
 import (
@@ -28,7 +29,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 type config struct {
 	options keepalive.Options
 	conns   int
-	deaf    int
+	dead    int
 	every   time.Duration
 }
 
@@ -37,10 +38,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	fs := flag.NewFlagSet("monitor", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.TextVar(&c.options, "keepalive", keepalive.DetectWithin(6*time.Second),
-		"`settings` of every connection, such as idle=2s,interval=1s,count=3,user-timeout=5s")
+		"`options` of every connection, for example idle=2s,interval=1s,count=3,user-timeout=5s or detect-within=10s")
 	fs.IntVar(&c.conns, "conns", 1000, "`number` of connections")
-	fs.IntVar(&c.deaf, "deaf", 20, "`number` of peers that go deaf")
-	fs.DurationVar(&c.every, "every", 100*time.Millisecond, "`time` from one look at all connections to the next")
+	fs.IntVar(&c.dead, "dead", 20, "`number` of peers that become dead")
+	fs.DurationVar(&c.every, "every", 100*time.Millisecond, "`time` between two checks of all connections")
 	err := fs.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -50,15 +51,15 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 0
 	case err != nil:
 	case fs.NArg() > 0:
-		err = fmt.Errorf("unexpected argument %q: there are only flags", fs.Arg(0))
+		err = fmt.Errorf("unexpected argument %q: only flags are accepted", fs.Arg(0))
 	case c.conns < 1:
-		err = fmt.Errorf("-conns %d: want at least 1", c.conns)
-	case c.deaf < 0 || c.deaf > c.conns:
-		err = fmt.Errorf("-deaf %d: want 0 to %d, the number of connections", c.deaf, c.conns)
+		err = fmt.Errorf("-conns %d: must be at least 1", c.conns)
+	case c.dead < 0 || c.dead > c.conns:
+		err = fmt.Errorf("-dead %d: must be between 0 and %d, the number of connections", c.dead, c.conns)
 	case c.every <= 0:
-		err = fmt.Errorf("-every %v: want a time above zero", c.every)
+		err = fmt.Errorf("-every %v: must be positive", c.every)
 	case c.options.Disabled:
-		err = errors.New("-keepalive off: then nobody would notice anything")
+		err = errors.New("-keepalive off: without keepalive a dead peer is not detected")
 	default:
 		err = c.options.Validate()
 	}
@@ -73,27 +74,27 @@ func run(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// watched is one connection, as the service knows it.
+// watched is one connection, as the program knows it.
 type watched struct {
 	id      int
 	conn    *net.TCPConn
-	kept    net.Conn          // conn, for readers and writers: the kernel tells only one of them why it died
-	options keepalive.Options // in force; read once, when the connection is made
+	kept    net.Conn          // conn, for Read and Write, which both need the error that ended it
+	options keepalive.Options // in effect; read once, when the connection was made
 	suspect bool
 
-	// Of the show, not of the service:
-	far   *testpeer.Far
-	deaf  bool
-	named bool // as a suspect
-	wrong bool // named when it was not deaf
+	// What a real program does not know:
+	far      *testpeer.Far
+	dead     bool
+	reported bool // as suspect
+	wrong    bool // reported while the peer was alive
 }
 
-// look asks the kernel about w, once, and tells when it becomes a suspect and
-// when it is no more.
-func (w *watched) look(out io.Writer) {
+// check inspects the connection, and reports if its peer has become suspect or has
+// answered again.
+func (w *watched) check(out io.Writer) {
 	info, err := keepalive.Inspect(w.conn)
 	if err != nil {
-		return // it is over: the reader tells why
+		return // the connection has ended, and Read returns the reason
 	}
 	suspect := info.Suspect(w.options)
 	if suspect == w.suspect {
@@ -101,18 +102,18 @@ func (w *watched) look(out io.Writer) {
 	}
 	w.suspect = suspect
 	if !suspect {
-		fmt.Fprintf(out, "connection %d: its peer is back\n", w.id)
+		fmt.Fprintf(out, "connection %d: the peer answers again\n", w.id)
 		return
 	}
-	w.named, w.wrong = true, w.wrong || !w.deaf
-	fmt.Fprintf(out, "connection %d: suspect: silent for %v, ", w.id, info.Silence)
+	w.reported, w.wrong = true, w.wrong || !w.dead
+	fmt.Fprintf(out, "connection %d: suspect, silent for %v, ", w.id, info.Silence)
 	if info.Unacked > 0 {
-		fmt.Fprintf(out, "%d segments unacknowledged, retransmissions %d", info.Unacked, info.Retransmits)
+		fmt.Fprintf(out, "unacknowledged segments %d, retransmits %d", info.Unacked, info.Retransmits)
 	} else {
-		fmt.Fprintf(out, "probes unanswered %d", info.Probes)
+		fmt.Fprintf(out, "unanswered probes %d", info.Probes)
 	}
 	if left, ok := info.Remaining(w.options); ok {
-		fmt.Fprintf(out, "; the kernel gives it up in %v", left)
+		fmt.Fprintf(out, ", the kernel drops it in %v", left)
 	}
 	fmt.Fprintln(out)
 }
@@ -132,7 +133,7 @@ func (c config) show(out io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("connection %d: %w", id, err)
 		}
-		all[id] = &watched{id: id, conn: conn, kept: keepalive.KeepError(conn), far: far}
+		all[id] = &watched{id: id, conn: conn, kept: keepalive.KeepError(conn, nil), far: far}
 		if err := keepalive.Enable(conn, c.options); err != nil {
 			return err
 		}
@@ -144,7 +145,7 @@ func (c config) show(out io.Writer) error {
 		}
 	}
 
-	// Each connection has a reader, as in any service. What it reads is dropped.
+	// Each connection has a goroutine that reads, as in most programs.
 	type end struct {
 		id  int
 		err error
@@ -164,46 +165,46 @@ func (c config) show(out io.Writer) error {
 	defer func() { close(stop); traffic.Wait() }()
 	traffic.Go(func() { c.talk(all, stop) })
 
-	life := all[0].options.DetectionTime()
-	fmt.Fprintf(out, "%d connections with %v: the kernel gives a deaf peer up after %v.\n", c.conns, c.options, life)
-	order := rand.Perm(c.conns)[:c.deaf]
+	detection := all[0].options.DetectionTime()
+	fmt.Fprintf(out, "%d connections with %v: detection time %v\n", c.conns, c.options, detection)
+	order := rand.Perm(c.conns)[:c.dead]
 	start := time.Now()
-	died := 0
-	var looks int
-	var looking time.Duration
+	dropped := 0
+	var checks int
+	var checking time.Duration
 	tick := time.NewTicker(c.every)
 	defer tick.Stop()
-	for time.Since(start) < 4*life+10*time.Second {
+	for time.Since(start) < 4*detection+10*time.Second {
 		select {
 		case <-tick.C:
-			// The peers go deaf one after the other, in the time of one life.
-			for n := len(order); n > 0 && time.Since(start) > life*time.Duration(c.deaf-n)/time.Duration(c.deaf); n = len(order) {
+			// The peers become dead one after the other, within one detection time.
+			for n := len(order); n > 0 && time.Since(start) > detection*time.Duration(c.dead-n)/time.Duration(c.dead); n = len(order) {
 				w := all[order[0]]
 				order = order[1:]
-				w.deaf = true
+				w.dead = true
 				if err := w.far.Deaf(); err != nil {
-					return err
+					return fmt.Errorf("cannot make a peer dead: %w", err)
 				}
 			}
 			began := time.Now()
 			for _, w := range all {
-				w.look(out)
+				w.check(out)
 			}
-			looks++
-			looking += time.Since(began)
+			checks++
+			checking += time.Since(began)
 		case e := <-ended:
 			w := all[e.id]
-			fmt.Fprintf(out, "connection %d: %v: %v\n", e.id, keepalive.Diagnose(e.err), e.err)
-			switch died++; {
-			case !w.deaf:
-				return fmt.Errorf("connection %d ended, and its peer was not deaf", e.id)
-			case !w.named:
-				return fmt.Errorf("connection %d was given up before it was named", e.id)
+			fmt.Fprintf(out, "connection %d: dropped (%v): %v\n", e.id, keepalive.Diagnose(e.err), e.err)
+			switch dropped++; {
+			case !w.dead:
+				return fmt.Errorf("connection %d ended although its peer was alive", e.id)
+			case !w.reported:
+				return fmt.Errorf("connection %d was dropped before it was suspect", e.id)
 			case keepalive.Diagnose(e.err) != keepalive.Dead:
-				return fmt.Errorf("connection %d did not die of silence: %w", e.id, e.err)
+				return fmt.Errorf("connection %d ended for another reason than a dead peer: %w", e.id, e.err)
 			}
 		}
-		if died == c.deaf && time.Since(start) > 3*life/2 { // for those that do not die, too
+		if dropped == c.dead && time.Since(start) > 3*detection/2 { // also without dead peers
 			break
 		}
 	}
@@ -213,16 +214,16 @@ func (c config) show(out io.Writer) error {
 			wrong++
 		}
 	}
-	fmt.Fprintf(out, "%d of %d deaf peers were named before the kernel gave them up; %d others were.\n", died, c.deaf, wrong)
-	fmt.Fprintf(out, "A look at %d connections took %v.\n", c.conns, (looking / time.Duration(looks)).Round(10*time.Microsecond))
-	if died != c.deaf || wrong > 0 {
-		return errors.New("that is not what was promised")
+	fmt.Fprintf(out, "Found %d of %d dead peers before the kernel dropped their connections, and suspected %d live peers.\n", dropped, c.dead, wrong)
+	fmt.Fprintf(out, "Checking %d connections took %v.\n", c.conns, (checking / time.Duration(checks)).Round(10*time.Microsecond))
+	if dropped != c.dead || wrong > 0 {
+		return errors.New("not every dead peer was found, or a live peer was suspected")
 	}
 	return nil
 }
 
-// talk writes to every second peer in turn, deaf or not, so that some die idle and
-// some with data in flight.
+// talk writes to every second peer in turn. So some connections of dead peers are idle,
+// and some have unacknowledged data.
 func (c config) talk(all []*watched, stop <-chan struct{}) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

@@ -9,13 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestShow: every deaf peer is named in time, idle or with data in flight, and
-// no other is.
+// TestShow: every dead peer is found in time, idle or with unacknowledged data, and no
+// live peer is suspected.
 func TestShow(t *testing.T) {
 	t.Parallel()
 	for _, args := range []string{
 		"-keepalive idle=1s,interval=1s,count=2,user-timeout=3s",
-		"-conns 100 -deaf 100 -keepalive idle=1s,interval=1s,count=1,user-timeout=2s",
+		"-conns 100 -dead 100 -keepalive idle=1s,interval=1s,count=1,user-timeout=2s",
 	} {
 		t.Run(args, realtime.Test(func(t testing.TB) {
 			var out, errOut strings.Builder
@@ -24,7 +24,7 @@ func TestShow(t *testing.T) {
 				t.Skipf("not supported here: %s", s)
 			}
 			require.Zero(t, code, errOut.String())
-			assert.Contains(t, out.String(), "; 0 others were.")
+			assert.Contains(t, out.String(), ", and suspected 0 live peers.")
 		}))
 	}
 }
@@ -33,7 +33,7 @@ func TestBadFlags(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
 		"-conns 0":                "-conns 0",
-		"-conns 5 -deaf 6":        "-deaf 6",
+		"-conns 5 -dead 6":        "-dead 6",
 		"-every -1s":              "-every -1s",
 		"-keepalive off":          "-keepalive off",
 		"-keepalive idle=0.5d":    "idle=0.5d",

@@ -1,4 +1,4 @@
-// Command grpc runs a gRPC server and asks it for its health.
+// Command grpc runs a gRPC server and checks its health with a client.
 //
 //	go run ./grpc
 package main
@@ -31,16 +31,15 @@ var opts = keepalive.Options{
 }
 
 func main() {
-	flag.TextVar(&opts, "keepalive", opts, "keepalive `settings`, all of them, such as idle=45s,interval=5s,count=3,user-timeout=1m, or off")
+	flag.TextVar(&opts, "keepalive", opts, "keepalive `options`, for example idle=45s,interval=5s,count=3,user-timeout=1m, or detect-within=1m, or off")
 	flag.Parse()
 	if err := run(context.Background(), os.Stdout, opts); err != nil {
 		log.Fatal(err)
 	}
 }
 
-// newServer tells gRPC the user timeout as well: on Linux a gRPC server sets one
-// of its own on every connection it accepts, 20 s if none is given, over what
-// the connection has.
+// newServer passes the user timeout to gRPC as well. On Linux, a gRPC server sets
+// the user timeout of every connection that it accepts, 20s by default.
 func newServer(ctx context.Context, addr string, opts keepalive.Options) (*grpc.Server, net.Listener, error) {
 	// recipe: grpc-server
 	srv := grpc.NewServer(grpc.KeepaliveParams(grpckeepalive.ServerParameters{Timeout: opts.UserTimeout}))
@@ -49,9 +48,9 @@ func newServer(ctx context.Context, addr string, opts keepalive.Options) (*grpc.
 	return srv, ln, err
 }
 
-// newClient is for host:port. With a dialer gRPC goes through no proxy. With
-// grpc.WithKeepaliveParams a client, too, sets a user timeout of its own: give
-// it the same Timeout as above.
+// newClient is for host:port. With a dialer, gRPC does not use a proxy. With
+// grpc.WithKeepaliveParams, a client also sets a user timeout, so set the same Timeout
+// as above.
 func newClient(target string, creds credentials.TransportCredentials, opts keepalive.Options) (*grpc.ClientConn, error) {
 	// recipe: grpc-client
 	d := keepalive.Dialer(nil, opts)

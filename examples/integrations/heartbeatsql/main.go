@@ -1,5 +1,5 @@
-// Command heartbeatsql watches over a database, and says when it is dead: not only
-// when its host is, but also when its process hangs behind a kernel that answers.
+// Command heartbeatsql watches a database and exits when it no longer answers, also if
+// only its process hangs while its kernel answers.
 //
 //	go run ./heartbeatsql postgres://user:password@host/database
 package main
@@ -20,8 +20,8 @@ import (
 
 func main() {
 	cfg := heartbeat.Config{Interval: 5 * time.Second, Timeout: 15 * time.Second, Jitter: 0.2}
-	flag.DurationVar(&cfg.Interval, "interval", cfg.Interval, "silence before a ping")
-	flag.DurationVar(&cfg.Timeout, "timeout", cfg.Timeout, "silence that is death")
+	flag.DurationVar(&cfg.Interval, "interval", cfg.Interval, "silence before a ping is sent")
+	flag.DurationVar(&cfg.Timeout, "timeout", cfg.Timeout, "silence after which the database is dead")
 	flag.Parse()
 	if flag.NArg() != 1 {
 		log.Fatal("usage: heartbeatsql [flags] URL")
@@ -38,8 +38,8 @@ func main() {
 	}
 }
 
-// watch returns when ctx is done, or when the database is dead: then the error is a
-// *heartbeat.DeadError.
+// watch returns when ctx is done, or a *heartbeat.DeadError when the database does not
+// answer.
 func watch(ctx context.Context, db *sql.DB, cfg heartbeat.Config) error {
 	// recipe: heartbeat-sql
 	return heartbeat.Run(ctx, cfg, db.PingContext)

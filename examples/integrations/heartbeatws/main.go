@@ -1,8 +1,9 @@
-// Command heartbeatws finds out whether the application behind a WebSocket is alive.
+// Command heartbeatws detects that the application at the other end of a WebSocket
+// hangs.
 //
 //	go run ./heartbeatws
 //
-// It talks to a server of its own, whose handler hangs after the first message.
+// It starts the server itself. The handler of the server hangs after a while.
 package main
 
 import (
@@ -24,8 +25,8 @@ import (
 
 func main() {
 	cfg := heartbeat.Config{Interval: time.Second, Timeout: 3 * time.Second, Jitter: 0.2}
-	flag.DurationVar(&cfg.Interval, "interval", cfg.Interval, "silence before a ping")
-	flag.DurationVar(&cfg.Timeout, "timeout", cfg.Timeout, "silence that is death")
+	flag.DurationVar(&cfg.Interval, "interval", cfg.Interval, "silence before a ping is sent")
+	flag.DurationVar(&cfg.Timeout, "timeout", cfg.Timeout, "silence after which the peer is dead")
 	flag.Parse()
 	if err := run(context.Background(), os.Stdout, cfg); err != nil {
 		log.Fatal(err)
@@ -38,10 +39,10 @@ func watch(ctx context.Context, conn *websocket.Conn, cfg heartbeat.Config, hand
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
-		cancel(heartbeat.Run(ctx, cfg, conn.Ping)) // ends the Read below
+		cancel(heartbeat.Run(ctx, cfg, conn.Ping)) // the Read below returns
 	}()
 	for {
-		_, message, err := conn.Read(ctx) // which pongs take, too
+		_, message, err := conn.Read(ctx) // also handles pongs
 		if ctx.Err() != nil {
 			return context.Cause(ctx) // a *heartbeat.DeadError, if the peer is dead
 		}
@@ -53,13 +54,13 @@ func watch(ctx context.Context, conn *websocket.Conn, cfg heartbeat.Config, hand
 	// end recipe
 }
 
-// server echoes messages. At the message "hang" its handler does nothing more, until
-// over is closed; so nobody reads pings, either.
+// server echoes messages. After the message "hang", its handler waits until over is
+// closed. Meanwhile it does not read, so pings are not answered.
 func server(over <-chan struct{}) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		conn, err := websocket.Accept(w, r, nil)
 		if err != nil {
-			return // Accept has told the client
+			return // Accept has answered the client
 		}
 		defer conn.CloseNow()
 		for {
@@ -105,7 +106,7 @@ func talk(ctx context.Context, w io.Writer, url string, cfg heartbeat.Config) er
 	if err := conn.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
 		return err
 	}
-	hang := time.AfterFunc(2*cfg.Timeout, func() { // until then it is idle, and alive
+	hang := time.AfterFunc(2*cfg.Timeout, func() { // until then the server is idle, but answers pings
 		conn.Write(ctx, websocket.MessageText, []byte("hang"))
 	})
 	defer hang.Stop()

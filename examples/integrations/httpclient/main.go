@@ -1,5 +1,5 @@
-// Command httpclient gets a page, and shows what keepalive is in force on the
-// connection it came over.
+// Command httpclient gets a page and shows the keepalive options of its
+// connection.
 //
 //	go run ./httpclient https://go.dev/
 package main
@@ -27,18 +27,18 @@ var opts = keepalive.Options{
 }
 
 func main() {
-	flag.TextVar(&opts, "keepalive", opts, "keepalive `settings`, all of them, such as idle=45s,interval=5s,count=3,user-timeout=1m, or off")
+	flag.TextVar(&opts, "keepalive", opts, "keepalive `options`, for example idle=45s,interval=5s,count=3,user-timeout=1m, or detect-within=1m, or off")
 	flag.Parse()
 	if flag.NArg() != 1 {
-		log.Fatal("usage: httpclient [-keepalive SETTINGS] URL")
+		log.Fatal("usage: httpclient [-keepalive OPTIONS] URL")
 	}
 	if err := get(context.Background(), os.Stdout, newClient(opts), flag.Arg(0)); err != nil {
 		log.Fatal(err)
 	}
 }
 
-// newClient returns http.DefaultClient with opts on its connections: proxies,
-// HTTP/2 and timeouts are as they are there.
+// newClient returns a client with opts on its connections. Proxies, HTTP/2 and
+// timeouts are those of http.DefaultTransport.
 func newClient(opts keepalive.Options) *http.Client {
 	// recipe: http-client
 	tr := http.DefaultTransport.(*http.Transport).Clone()

@@ -1,5 +1,5 @@
-// Command httpserver shows every visitor what keepalive is in force on the
-// connection of the request.
+// Command httpserver answers each request with the keepalive options of its
+// connection.
 //
 //	go run ./httpserver &
 //	curl http://localhost:8080
@@ -28,7 +28,7 @@ var opts = keepalive.Options{
 func main() {
 	addr := flag.String("addr", "localhost:8080", "`host:port` to listen on")
 	hook := flag.Bool("conncontext", false, "set keepalive in ConnContext instead of on the listener")
-	flag.TextVar(&opts, "keepalive", opts, "keepalive `settings`, all of them, such as idle=45s,interval=5s,count=3,user-timeout=1m, or off")
+	flag.TextVar(&opts, "keepalive", opts, "keepalive `options`, for example idle=45s,interval=5s,count=3,user-timeout=1m, or detect-within=1m, or off")
 	flag.Parse()
 
 	srv := &http.Server{Addr: *addr, Handler: http.HandlerFunc(show), ConnContext: remember}
@@ -43,7 +43,7 @@ func main() {
 	log.Fatal(srv.Serve(ln))
 }
 
-// listen is the way to go where the program makes the listener.
+// listen is for programs that create the listener themselves.
 func listen(ctx context.Context, addr string, opts keepalive.Options) (net.Listener, error) {
 	// recipe: http-server
 	ln, err := keepalive.ListenConfig(nil, opts).Listen(ctx, "tcp", addr) // then srv.Serve(ln)
@@ -51,19 +51,19 @@ func listen(ctx context.Context, addr string, opts keepalive.Options) (net.Liste
 	return ln, err
 }
 
-// enable is for ListenAndServe, ListenAndServeTLS, and listeners made elsewhere.
+// enable is for ListenAndServe, ListenAndServeTLS, and listeners from elsewhere.
 func enable(srv *http.Server, opts keepalive.Options) {
 	// recipe: http-server-conncontext
 	srv.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
 		if err := keepalive.Enable(conn, opts); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-			log.Printf("%v: %v", conn.RemoteAddr(), err)
+			log.Print(err) // without conn.RemoteAddr, which can block if conn is a wrapper
 		}
-		return context.WithValue(ctx, connKey{}, conn) // so that a handler can ask keepalive.Get
+		return context.WithValue(ctx, connKey{}, conn) // so that a handler can call keepalive.Get
 	}
 	// end recipe
 }
 
-// connKey is the connection's key in a request's context.
+// connKey is the key of the connection in the context of a request.
 type connKey struct{}
 
 func remember(ctx context.Context, conn net.Conn) context.Context {

@@ -1,5 +1,5 @@
-// Command pgx connects to PostgreSQL, and shows what keepalive is in force on
-// the connection.
+// Command pgx connects to PostgreSQL and shows the keepalive options of the
+// connection.
 //
 //	go run ./pgx postgres://user:password@host/database
 package main
@@ -28,10 +28,10 @@ var opts = keepalive.Options{
 }
 
 func main() {
-	flag.TextVar(&opts, "keepalive", opts, "keepalive `settings`, all of them, such as idle=45s,interval=5s,count=3,user-timeout=1m, or off")
+	flag.TextVar(&opts, "keepalive", opts, "keepalive `options`, for example idle=45s,interval=5s,count=3,user-timeout=1m, or detect-within=1m, or off")
 	flag.Parse()
 	if flag.NArg() != 1 {
-		log.Fatal("usage: pgx [-keepalive SETTINGS] URL")
+		log.Fatal("usage: pgx [-keepalive OPTIONS] URL")
 	}
 	if err := run(context.Background(), os.Stdout, flag.Arg(0), opts); err != nil {
 		log.Fatal(err)
@@ -49,7 +49,7 @@ func connect(ctx context.Context, url string, opts keepalive.Options) (*pgx.Conn
 	// end recipe
 }
 
-// connectKeeping is connect, for those who want to know why a connection died.
+// connectKeeping is connect with the reason if a connection ends.
 func connectKeeping(ctx context.Context, url string, opts keepalive.Options) (*pgx.Conn, error) {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -62,7 +62,9 @@ func connectKeeping(ctx context.Context, url string, opts keepalive.Options) (*p
 		if err != nil {
 			return nil, err
 		}
-		return keepalive.KeepError(conn), nil
+		return keepalive.KeepError(conn, func(_ net.Conn, err error) { // or nil
+			log.Printf("connection to %s ended (%v): %v", addr, keepalive.Diagnose(err), err)
+		}), nil
 	}
 	// end recipe
 	return pgx.ConnectConfig(ctx, cfg)

@@ -1,6 +1,6 @@
-// Command proxyprotocol accepts a connection from a proxy, itself, that speaks
-// the PROXY protocol, and shows who is behind it, and what keepalive is in
-// force on the connection with the proxy.
+// Command proxyprotocol accepts a connection with a PROXY protocol header, which it
+// has dialed itself. It shows the address of the client, and the keepalive options
+// of the connection to the proxy.
 //
 //	go run ./proxyprotocol
 package main
@@ -28,14 +28,14 @@ var opts = keepalive.Options{
 }
 
 func main() {
-	flag.TextVar(&opts, "keepalive", opts, "keepalive `settings`, all of them, such as idle=45s,interval=5s,count=3,user-timeout=1m, or off")
+	flag.TextVar(&opts, "keepalive", opts, "keepalive `options`, for example idle=45s,interval=5s,count=3,user-timeout=1m, or detect-within=1m, or off")
 	flag.Parse()
 	if err := run(context.Background(), os.Stdout, opts); err != nil {
 		log.Fatal(err)
 	}
 }
 
-// listen is the way to go where the program makes the listener.
+// listen is for programs that create the listener themselves.
 func listen(ctx context.Context, addr string, opts keepalive.Options) (net.Listener, error) {
 	// recipe: proxyprotocol
 	ln, err := keepalive.ListenConfig(nil, opts).Listen(ctx, "tcp", addr)
@@ -46,7 +46,7 @@ func listen(ctx context.Context, addr string, opts keepalive.Options) (net.Liste
 	// end recipe
 }
 
-// around is for a listener made elsewhere: systemd, a framework, a test.
+// around is for listeners from elsewhere, for example from systemd or a framework.
 func around(ln net.Listener, opts keepalive.Options) net.Listener {
 	// recipe: proxyprotocol-listener
 	ln = keepalive.Listener{
@@ -84,7 +84,7 @@ func run(ctx context.Context, w io.Writer, opts keepalive.Options) error {
 
 var visitor = &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1).To4(), Port: 1234}
 
-// dialAs connects as a proxy does on behalf of client.
+// dialAs connects as a proxy does for client.
 func dialAs(ctx context.Context, server, client net.Addr) (net.Conn, error) {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, server.Network(), server.String())

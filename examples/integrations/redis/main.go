@@ -1,4 +1,4 @@
-// Command redis connects to Redis, and shows what keepalive is in force on the
+// Command redis connects to Redis and shows the keepalive options of the
 // connection.
 //
 //	go run ./redis localhost:6379
@@ -28,10 +28,10 @@ var opts = keepalive.Options{
 }
 
 func main() {
-	flag.TextVar(&opts, "keepalive", opts, "keepalive `settings`, all of them, such as idle=45s,interval=5s,count=3,user-timeout=1m, or off")
+	flag.TextVar(&opts, "keepalive", opts, "keepalive `options`, for example idle=45s,interval=5s,count=3,user-timeout=1m, or detect-within=1m, or off")
 	flag.Parse()
 	if flag.NArg() != 1 {
-		log.Fatal("usage: redis [-keepalive SETTINGS] HOST:PORT")
+		log.Fatal("usage: redis [-keepalive OPTIONS] HOST:PORT")
 	}
 	if err := run(context.Background(), os.Stdout, flag.Arg(0), opts); err != nil {
 		log.Fatal(err)
@@ -48,8 +48,8 @@ func newClient(addr string, opts keepalive.Options) *redis.Client {
 	return rdb
 }
 
-// newTLSClient is for TLS: go-redis does not look at its TLSConfig when there
-// is a Dialer, and would send the password in the clear.
+// newTLSClient is for TLS. go-redis ignores its TLSConfig if a Dialer is set, and
+// would send the password unencrypted.
 func newTLSClient(addr string, cfg *tls.Config, opts keepalive.Options) *redis.Client {
 	// recipe: redis-tls
 	d := &tls.Dialer{NetDialer: keepalive.Dialer(nil, opts), Config: cfg}
@@ -72,7 +72,7 @@ func run(ctx context.Context, w io.Writer, addr string, opts keepalive.Options) 
 	return rdb.Ping(ctx).Err()
 }
 
-// dialed is a hook of go-redis that is told of each new connection.
+// dialed is a go-redis hook that is called with each new connection.
 type dialed func(net.Conn)
 
 func (f dialed) DialHook(next redis.DialHook) redis.DialHook {

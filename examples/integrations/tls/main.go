@@ -1,5 +1,5 @@
-// Command tls talks TLS to itself, and shows what keepalive is in force on both
-// sides.
+// Command tls connects to itself with TLS and shows the keepalive options of both
+// ends.
 //
 //	go run ./tls
 package main
@@ -27,7 +27,7 @@ var opts = keepalive.Options{
 }
 
 func main() {
-	flag.TextVar(&opts, "keepalive", opts, "keepalive `settings`, all of them, such as idle=45s,interval=5s,count=3,user-timeout=1m, or off")
+	flag.TextVar(&opts, "keepalive", opts, "keepalive `options`, for example idle=45s,interval=5s,count=3,user-timeout=1m, or detect-within=1m, or off")
 	flag.Parse()
 	if err := run(context.Background(), os.Stdout, opts); err != nil {
 		log.Fatal(err)
@@ -80,7 +80,7 @@ func run(ctx context.Context, w io.Writer, opts keepalive.Options) error {
 	return nil
 }
 
-// greet tells one client what is in force on the server's side.
+// greet sends the options of the server's end to one client.
 func greet(ln net.Listener) {
 	conn, err := ln.Accept()
 	if err != nil {

@@ -28,7 +28,7 @@ var opts = keepalive.Options{
 }
 
 func main() {
-	flag.TextVar(&opts, "keepalive", opts, "keepalive `settings`, all of them, such as idle=45s,interval=5s,count=3,user-timeout=1m, or off")
+	flag.TextVar(&opts, "keepalive", opts, "keepalive `options`, for example idle=45s,interval=5s,count=3,user-timeout=1m, or detect-within=1m, or off")
 	flag.Parse()
 	if err := run(context.Background(), os.Stdout, opts); err != nil {
 		log.Fatal(err)
@@ -44,8 +44,8 @@ func dial(ctx context.Context, url string, opts keepalive.Options) (*websocket.C
 	return conn, err
 }
 
-// listen is the same as for any other net/http server: a WebSocket is the
-// connection that its request came over.
+// listen is the same as for any other net/http server, because a WebSocket uses the
+// connection of its request.
 func listen(ctx context.Context, addr string, opts keepalive.Options) (net.Listener, error) {
 	// recipe: websocket-server
 	ln, err := keepalive.ListenConfig(nil, opts).Listen(ctx, "tcp", addr) // then http.Serve(ln, handler)
@@ -57,7 +57,7 @@ func listen(ctx context.Context, addr string, opts keepalive.Options) (net.Liste
 func echo(w http.ResponseWriter, r *http.Request) {
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
-		return // Accept has told the client
+		return // Accept has answered the client
 	}
 	defer conn.CloseNow()
 	for {
