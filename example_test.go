@@ -5,38 +5,128 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"time"
 
 	"github.com/go-keepalive/keepalive"
 )
 
+// This program prints what a server sends, and reports if the server is dead. It is not
+// run as a test, because it needs a server.
 func Example() {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer ln.Close()
-	conn, err := net.Dial("tcp", ln.Addr().String())
+	conn, err := net.Dial("tcp", "example.com:7000")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer conn.Close()
 
 	err = keepalive.Enable(conn, keepalive.Options{
-		Idle:     45 * time.Second,
-		Interval: 15 * time.Second,
-		Count:    3,
+		Idle:     45 * time.Second, // first probe after 45s without traffic
+		Interval: 5 * time.Second,  // then a probe every 5s
+		Count:    3,                // dropped after 3 unanswered probes: 60s
 	})
 	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
 		log.Fatal(err)
 	}
+
+	_, err = io.Copy(os.Stdout, conn)
+	if keepalive.Diagnose(err) == keepalive.Dead {
+		log.Fatal("the server does not answer: ", err)
+	}
 }
 
-func ExampleGet() {
+func ExampleOptions_Validate() {
+	o := keepalive.Options{Idle: -time.Minute}
+	var optionErr *keepalive.OptionError
+	if err := o.Validate(); errors.As(err, &optionErr) {
+		fmt.Println(optionErr.Option, optionErr.Value)
+	}
+	// Output: Idle -1m0s
+}
+
+// Options can be a flag. They can also be a field in JSON or YAML.
+func ExampleOptions_UnmarshalText() {
+	o := keepalive.Options{Idle: time.Minute} // the default of the flag
+	flags := flag.NewFlagSet("server", flag.ExitOnError)
+	flags.TextVar(&o, "keepalive", o, "keepalive `options`, for example idle=45s,interval=5s,count=3 or off")
+	flags.Parse([]string{"-keepalive", "idle=45s,interval=5s,count=3"})
+	fmt.Println(o.Idle, o.Interval, o.Count)
+	// Output: 45s 5s 3
+}
+
+// All connections of an HTTP client.
+func ExampleDialer() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, "hello")
+	}))
+	defer server.Close()
+
+	o := keepalive.DetectWithin(time.Minute)
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DialContext = keepalive.Dialer(&net.Dialer{Timeout: 30 * time.Second}, o).DialContext
+	client := &http.Client{Transport: transport}
+	defer client.CloseIdleConnections()
+
+	resp, err := client.Get(server.URL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	fmt.Println(string(body), err)
+	// Output: hello <nil>
+}
+
+// All connections of an HTTP server.
+func ExampleListenConfig() {
+	o := keepalive.DetectWithin(time.Minute)
+	ln, err := keepalive.ListenConfig(nil, o).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := &http.Server{Handler: http.NotFoundHandler()}
+	go server.Serve(ln)
+	defer server.Close()
+
+	resp, err := http.Get("http://" + ln.Addr().String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	resp.Body.Close()
+	fmt.Println(resp.Status)
+	// Output: 404 Not Found
+}
+
+// All connections of a listener that is created elsewhere, for example by systemd.
+func ExampleListener() {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	ln := keepalive.Listener{
+		Listener: inner,
+		Options:  keepalive.DetectWithin(time.Minute),
+		OnError:  func(_ net.Conn, err error) { log.Print(err) },
+	}
+	server := &http.Server{Handler: http.NotFoundHandler()}
+	go server.Serve(ln)
+	defer server.Close()
+
+	resp, err := http.Get("http://" + ln.Addr().String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	resp.Body.Close()
+	fmt.Println(resp.Status)
+	// Output: 404 Not Found
+}
+
+func ExampleDiagnose() {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
@@ -48,117 +138,46 @@ func ExampleGet() {
 	}
 	defer conn.Close()
 
-	before, err := keepalive.Get(conn) // package net turned it on: 15 s, 15 s, 9
-	if err != nil {
-		log.Fatal(err)
+	conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+	_, err = conn.Read(make([]byte, 1))
+	switch cause := keepalive.Diagnose(err); cause {
+	case keepalive.Dead, keepalive.Reset, keepalive.Unreachable:
+		fmt.Println("connect again:", cause)
+	case keepalive.Deadline:
+		fmt.Println("the connection can still be used:", cause)
+	default:
+		fmt.Println(cause)
 	}
-	fmt.Println(before.Idle, before.Interval, before.Count)
-
-	defer keepalive.Enable(conn, before) // as it was
-	keepalive.Enable(conn, keepalive.Options{Idle: 5 * time.Minute})
-	now, err := keepalive.Get(conn)
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(now.Idle, now.Interval, now.Count)
-}
-
-func ExampleOptions_Validate() {
-	o := keepalive.Options{Idle: -time.Minute}
-	var oe *keepalive.OptionError
-	if err := o.Validate(); errors.As(err, &oe) {
-		fmt.Println(oe.Option, oe.Value)
-	}
-	// Output: Idle -1m0s
-}
-
-func ExampleDetectWithin() {
-	o := keepalive.DetectWithin(time.Minute)
-	if err := o.Validate(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		log.Fatal(err)
-	}
-	fmt.Println(o)
-	fmt.Println("a dead peer is noticed after", o.DetectionTime())
-}
-
-func ExampleKeepOpen() {
-	natGateway := keepalive.KeepOpen(350 * time.Second)
-	dialer := keepalive.Dialer(nil, natGateway)
-	_ = dialer
-}
-
-func ExampleOptions_UnmarshalText() {
-	o := keepalive.DetectWithin(time.Minute) // unless told otherwise
-	flag.TextVar(&o, "keepalive", o, "keepalive `settings`, such as idle=45s,interval=5s,count=3, or off")
-	flag.Parse()
-
-	if env, ok := os.LookupEnv("KEEPALIVE"); ok {
-		if err := o.UnmarshalText([]byte(env)); err != nil {
-			log.Fatal(err)
-		}
-	}
-}
-
-func ExampleDialer() {
-	o := keepalive.Options{Idle: 45 * time.Second, Interval: 15 * time.Second, Count: 3, UserTimeout: 90 * time.Second}
-	client := &http.Client{Transport: &http.Transport{
-		DialContext: keepalive.Dialer(nil, o).DialContext,
-	}}
-	defer client.CloseIdleConnections()
-}
-
-func ExampleListenConfig() {
-	o := keepalive.Options{Idle: 45 * time.Second, Interval: 15 * time.Second, Count: 3}
-	ln, err := keepalive.ListenConfig(nil, o).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer ln.Close()
-	server := &http.Server{}
-	go server.Serve(ln)
-	defer server.Close()
-}
-
-func ExampleListener() {
-	inner, err := net.Listen("tcp", "127.0.0.1:0") // or one from systemd, or with a limit
-	if err != nil {
-		log.Fatal(err)
-	}
-	ln := keepalive.Listener{
-		Listener: inner,
-		Options:  keepalive.Options{Idle: 45 * time.Second, Interval: 15 * time.Second, Count: 3},
-		OnError:  func(conn net.Conn, err error) { log.Print(conn.RemoteAddr(), ": ", err) },
-	}
-	defer ln.Close()
-	go http.Serve(ln, nil)
+	// Output: the connection can still be used: deadline
 }
 
 func ExampleInspect() {
-	var conn net.Conn                   // from anywhere
-	inForce, err := keepalive.Get(conn) // once, when the connection is made
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
 	}
-	info, err := keepalive.Inspect(conn) // now and then
+	defer ln.Close()
+	conn, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		log.Fatal(err)
 	}
-	if info.Suspect(inForce) {
-		if left, ok := info.Remaining(inForce); ok {
-			log.Printf("silent for %v, given up in %v", info.Silence, left)
-		}
-	}
-}
+	defer conn.Close()
 
-func ExampleDiagnose() {
-	var conn net.Conn // from anywhere
-	_, err := conn.Read(make([]byte, 1))
-	switch keepalive.Diagnose(err) {
-	case keepalive.Dead, keepalive.Reset, keepalive.Unreachable:
-		log.Print("the peer is gone: ", err)
-	case keepalive.Deadline:
-		// It may still be there: the connection can be used.
-	case keepalive.EOF, keepalive.Closed:
-		// All is well.
+	o, err := keepalive.Get(conn) // once, when the connection is made
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		log.Fatal(err)
 	}
+	info, err := keepalive.Inspect(conn) // from time to time
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		log.Fatal(err)
+	}
+	if info.Suspect(o) {
+		fmt.Println("the peer does not answer:", info)
+		if left, ok := info.Remaining(o); ok {
+			fmt.Println("the kernel drops the connection in", left)
+		}
+	} else {
+		fmt.Println("the peer is not suspect")
+	}
+	// Output: the peer is not suspect
 }

@@ -198,7 +198,7 @@ func (c config) measure(w io.Writer, conn *net.TCPConn, far *testpeer.Far, o kee
 		_, err := conn.Read(make([]byte, 1)) // where a program usually waits
 		ended <- err
 	}()
-	tick := time.NewTicker(min(max(limit/20, 250*time.Millisecond), 5*time.Second))
+	tick := time.NewTicker(min(max(limit/10, 250*time.Millisecond), 5*time.Second))
 	defer tick.Stop()
 	var outageEnds <-chan time.Time
 	if c.outage > 0 {

@@ -75,7 +75,7 @@ func TestBadFlags(t *testing.T) {
 		"-outage -1s":          "-outage -1s: must not be negative",
 		"-outage 1s -addr x:1": "-addr cannot be combined",
 		"-nope":                "-nope",
-		"-keepalive idle=45":   `"idle=45": the time has no unit`,
+		"-keepalive idle=45":   `"idle=45": missing unit`,
 		"please":               `"please"`,
 	} {
 		var out, errOut strings.Builder
