@@ -65,11 +65,11 @@ func ExampleOptions_DetectionTime() {
 	o := keepalive.Options{Idle: 45 * time.Second, Interval: 5 * time.Second, Count: 3}
 	fmt.Println(o.DetectionTime())
 
-	o.UserTimeout = 90 * time.Second // replaces Count on Linux
+	o.UserTimeout = 50 * time.Second // limits idle connections, too, on Linux
 	fmt.Println(o.DetectionTime())
 	// Output:
 	// 1m0s
-	// 1m30s
+	// 50s
 }
 
 // The function is called once with the error that ended the connection, although later

@@ -163,7 +163,7 @@ func (c config) measure(w io.Writer, conn *net.TCPConn, far *testpeer.Far, o kee
 	}
 	start := time.Now() // the last segment from the peer has just arrived
 	if err := far.Deaf(); errors.Is(err, errors.ErrUnsupported) {
-		fmt.Fprintf(w, "\nStopping: deadpeer cannot make a peer dead on this system: %v\n", err)
+		fmt.Fprintf(w, "\nStopping: deadpeer cannot make a peer dead here. It needs socket filters of Linux, which gVisor ignores.\n(%v)\n", err)
 		return nil
 	} else if err != nil {
 		return err
