@@ -90,16 +90,19 @@ func TestDeafPeers(t *testing.T) {
 	_, far := testpeer.New(t, "tcp")
 	testpeer.Need(t, far.Deaf())
 	d := keepalive.Dialer(nil, keepalive.DetectWithin(2*time.Second))
-	// pgx and go-redis read again after the error, and return the EOF that
-	// comes then.
-	keep := func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := d.DialContext(ctx, network, addr)
-		if err != nil {
-			return nil, err
+	// Without KeepError, pgx and go-redis read again after the error, and return the
+	// io.EOF of that.
+	keepAnd := func(onError func(net.Conn, error)) func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := d.DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return keepalive.KeepError(conn, onError), nil
 		}
-		return keepalive.KeepError(conn, nil), nil
 	}
-	postgres := func(t *testing.T) (*pgx.Conn, *relay) {
+	keep := keepAnd(nil)
+	postgres := func(t *testing.T, onError func(net.Conn, error)) (*pgx.Conn, *relay) {
 		server, _ := servers.Postgres(t)
 		u, err := url.Parse(server)
 		require.NoError(t, err)
@@ -107,7 +110,7 @@ func TestDeafPeers(t *testing.T) {
 		u.Host = r.Addr().String()
 		cfg, err := pgx.ParseConfig(u.String())
 		require.NoError(t, err)
-		cfg.DialFunc = keep
+		cfg.DialFunc = keepAnd(onError)
 		conn, err := pgx.ConnectConfig(t.Context(), cfg)
 		require.NoError(t, err)
 		t.Cleanup(func() { conn.Close(context.Background()) })
@@ -212,14 +215,21 @@ func TestDeafPeers(t *testing.T) {
 			return err
 		},
 		"pgx": func(t *testing.T) error {
-			conn, r := postgres(t)
+			kept := make(chan error, 2) // Close uses a second connection, to cancel
+			conn, r := postgres(t, func(_ net.Conn, err error) { kept <- err })
 			require.NoError(t, conn.Ping(t.Context()))
 			r.deafen(t)
+			// pgx 5.12 drops the error and returns "conn closed" (pgconn, NextResult).
 			_, err := conn.Exec(t.Context(), "select 1")
+			require.Error(t, err)
+			select {
+			case err = <-kept: // it was sent before Exec returned
+			default:
+			}
 			return err
 		},
 		"pgx, waiting for a notification": func(t *testing.T) error {
-			conn, r := postgres(t)
+			conn, r := postgres(t, nil)
 			_, err := conn.Exec(t.Context(), "listen news")
 			require.NoError(t, err)
 			r.deafen(t)
