@@ -64,38 +64,16 @@
 //
 // # Systems
 //
-// The accepted values. A dash means that there is no such option.
+// The page docs/systems.md of the repository has the options and accepted values of each system,
+// and how they were verified. In short, the tests run on Linux 5.10 to 7.2, on gVisor, and under
+// Wine. The option numbers of all other systems were checked, and the code compiles, but it was
+// not run there.
 //
-//	system          Idle           Interval       Count    UserTimeout
-//	Linux, Android  1..32767 s     1..32767 s     1..127   TCP_USER_TIMEOUT, ms
-//	Windows         1..4294967 s   1..4294967 s   1..255   TCP_MAXRT, s
-//	macOS, iOS      1..4294967 s   1..4294967 s   any      TCP_RXT_CONNDROPTIME, s
-//	FreeBSD         1..4294967 s   1..4294967 s   any      TCP_MAXUNACKTIME, 1..2147483 s, since 14
-//	NetBSD          half-seconds   half-seconds   any      –
-//	OpenBSD         –              –              –        –
-//	DragonFly BSD   1..32767 s     1..32767 s     1..127   –
-//	illumos         1..864000 s    1..60 s        any      TCP_ABORT_THRESHOLD, ms
-//	Solaris 11.4    10..864000 s   10..864000 s   any      TCP_ABORT_THRESHOLD, ms
-//	AIX             seconds        seconds        any      –
+// These differences are important:
 //
-// Plan 9, WASI and JavaScript have no socket options. All functions return an error matching
-// [errors.ErrUnsupported] there.
-//
-// How this was verified:
-//
-//   - Linux: all tests pass on the kernels 5.10, 6.1, 6.12, 6.18 and 7.2, with dead peers. On 5.10
-//     the tests of real time are left out.
-//   - gVisor, which looks like Linux: all tests of the settings and of dead peers pass. It sets
-//     options again after connect and accept, because it ignores earlier ones.
-//   - Windows: all tests pass under Wine 8 and 10, whose sockets are Linux's. Not run on Windows.
-//   - NetBSD and FreeBSD: the behavior of the kernel was measured on its own TCP code (NetBSD
-//     7.99.34, FreeBSD 9.1), which ran as a library. The package was not run there.
-//   - All others: the option numbers were compared with golang.org/x/sys, the code is compiled
-//     and vetted, and the logic is tested with fake systems. For AIX, the units are from
-//     memory.
-//
-// Exceptions:
-//
+//   - OpenBSD can only turn keepalive on and off. NetBSD, OpenBSD, DragonFly BSD and AIX have no user
+//     timeout. Plan 9, WASI and JavaScript have no socket options, so that all functions return an
+//     error matching [errors.ErrUnsupported].
 //   - On macOS, FreeBSD, NetBSD and illumos, Idle + Interval·Count must be at most 4294967 s (NetBSD:
 //     2147483647 s), because these kernels compute it in 32 bits.
 //   - Windows before 10 version 1709 has SIO_KEEPALIVE_VALS, with times in milliseconds. It sets

@@ -16,7 +16,8 @@ import (
 // does not keep EPIPE, because EPIPE does not contain the reason.
 //
 // If onError is not nil, it is called once, with conn and the error, before the Read or Write
-// returns. Use it to learn the reason if a library replaces errors.
+// returns. Use it to learn the reason if a library replaces errors. For example, Exec of pgx
+// 5.12 returns "conn closed" (measured).
 //
 // The kept error matches the original with errors.Is and errors.As, but its method
 // Timeout returns false. ETIMEDOUT's returns true, so that some libraries take a dead peer

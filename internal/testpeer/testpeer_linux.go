@@ -82,7 +82,7 @@ func hasFilter(fd uintptr) error {
 	case errno == unix.ENOSYS: // 386 and s390x before Linux 4.3
 		return nil
 	case errno != 0:
-		return fmt.Errorf("%w: this kernel ignores socket filters: %w", errors.ErrUnsupported, os.NewSyscallError("getsockopt SO_GET_FILTER", errno))
+		return fmt.Errorf("this kernel ignores socket filters: %w", os.NewSyscallError("getsockopt SO_GET_FILTER", errno))
 	case size != 1:
 		return fmt.Errorf("%w: this kernel ignores socket filters: it has %d instructions", errors.ErrUnsupported, size)
 	}
