@@ -4,13 +4,15 @@ package heartbeat
 
 import (
 	"errors"
-	"os"
 	"syscall"
 )
 
-// aborted tells whether a write failed because the kernel gave the connection up.
-// It is EPIPE if the peer had ended in order.
-func aborted(err error) bool {
-	var e *os.SyscallError
-	return errors.As(err, &e) && !errors.Is(err, syscall.EPIPE)
+// aborted reports whether a write failed because the kernel dropped the connection.
+// EPIPE means that the peer has closed it in an orderly way.
+func aborted(err error) bool { return isErrno(err) && !errors.Is(err, syscall.EPIPE) }
+
+// isErrno reports whether err is from the kernel.
+func isErrno(err error) bool {
+	var errno syscall.Errno
+	return errors.As(err, &errno)
 }

@@ -3,3 +3,4 @@
 package heartbeat
 
 func aborted(error) bool { return false }
+func isErrno(error) bool { return false }

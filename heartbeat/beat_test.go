@@ -17,14 +17,14 @@ func TestValidate(t *testing.T) {
 	ok := Config{Interval: time.Second, Timeout: 2 * time.Second, Jitter: 0.5}
 	require.NoError(t, ok.Validate())
 	for want, break_ := range map[string]func(*Config){
-		"Interval 0s: want more than 0":            func(c *Config) { c.Interval = 0 },
-		"Interval -1s: want more than 0":           func(c *Config) { c.Interval = -time.Second },
-		"Timeout 1s: want more than Interval, 1s":  func(c *Config) { c.Timeout = time.Second },
-		"Timeout 0s: want more than Interval, 1s":  func(c *Config) { c.Timeout = 0 },
-		"Timeout -2s: want more than Interval, 1s": func(c *Config) { c.Timeout = -2 * time.Second },
-		"Jitter -0.1: want 0 to 1":                 func(c *Config) { c.Jitter = -0.1 },
-		"Jitter 1.1: want 0 to 1":                  func(c *Config) { c.Jitter = 1.1 },
-		"Jitter NaN: want 0 to 1":                  func(c *Config) { c.Jitter = math.NaN() },
+		"Interval 0s: must be positive":                  func(c *Config) { c.Interval = 0 },
+		"Interval -1s: must be positive":                 func(c *Config) { c.Interval = -time.Second },
+		"Timeout 1s: must be greater than Interval, 1s":  func(c *Config) { c.Timeout = time.Second },
+		"Timeout 0s: must be greater than Interval, 1s":  func(c *Config) { c.Timeout = 0 },
+		"Timeout -2s: must be greater than Interval, 1s": func(c *Config) { c.Timeout = -2 * time.Second },
+		"Jitter -0.1: must be between 0 and 1":           func(c *Config) { c.Jitter = -0.1 },
+		"Jitter 1.1: must be between 0 and 1":            func(c *Config) { c.Jitter = 1.1 },
+		"Jitter NaN: must be between 0 and 1":            func(c *Config) { c.Jitter = math.NaN() },
 	} {
 		c := ok
 		break_(&c)
@@ -66,91 +66,91 @@ func TestBeat(t *testing.T) {
 		rows              []row
 	}{
 		"silence": {10, 25, false, []row{
-			{at: 10, want: ping, wake: 13.75, unanswered: 1}, // looks for a sleep in between
-			{at: 13.75, want: wait, wake: 17.5, unanswered: 1},
-			{at: 17.5, want: wait, wake: 20, unanswered: 1},
-			{at: 20, want: ping, wake: 23.75, unanswered: 2},
-			{at: 23.75, want: wait, wake: 25, unanswered: 2},
-			{at: 24.999, want: wait, wake: 25, unanswered: 2},
-			{at: 25, want: dead, wake: 25, unanswered: 2},
+			{at: 10, want: actionPing, wake: 13.75, unanswered: 1}, // looks for a sleep in between
+			{at: 13.75, want: actionNone, wake: 17.5, unanswered: 1},
+			{at: 17.5, want: actionNone, wake: 20, unanswered: 1},
+			{at: 20, want: actionPing, wake: 23.75, unanswered: 2},
+			{at: 23.75, want: actionNone, wake: 25, unanswered: 2},
+			{at: 24.999, want: actionNone, wake: 25, unanswered: 2},
+			{at: 25, want: actionDead, wake: 25, unanswered: 2},
 		}},
 		"any byte is life": {10, 25, false, []row{
-			{at: 10, heard: 9, want: wait, wake: 19},
-			{at: 19, heard: 19, want: wait, wake: 29},
-			{at: 29, heard: 19, want: ping, wake: 32.75, unanswered: 1},
-			{at: 30, heard: 29.5, want: wait, wake: 39.5},
-			{at: 39.5, heard: 29.5, want: ping, wake: 43.25, unanswered: 1},
-			{at: 43.25, heard: 29.5, want: wait, wake: 47, unanswered: 1},
-			{at: 47, heard: 29.5, want: wait, wake: 49.5, unanswered: 1},
-			{at: 49.5, heard: 29.5, want: ping, wake: 53.25, unanswered: 2},
-			{at: 54.5, heard: 29.5, want: dead, wake: 53.25, unanswered: 2},
+			{at: 10, heard: 9, want: actionNone, wake: 19},
+			{at: 19, heard: 19, want: actionNone, wake: 29},
+			{at: 29, heard: 19, want: actionPing, wake: 32.75, unanswered: 1},
+			{at: 30, heard: 29.5, want: actionNone, wake: 39.5},
+			{at: 39.5, heard: 29.5, want: actionPing, wake: 43.25, unanswered: 1},
+			{at: 43.25, heard: 29.5, want: actionNone, wake: 47, unanswered: 1},
+			{at: 47, heard: 29.5, want: actionNone, wake: 49.5, unanswered: 1},
+			{at: 49.5, heard: 29.5, want: actionPing, wake: 53.25, unanswered: 2},
+			{at: 54.5, heard: 29.5, want: actionDead, wake: 53.25, unanswered: 2},
 		}},
 		"a ping that blocks": {10, 25, false, []row{
-			{at: 10, want: ping, wake: 13.75, unanswered: 1},
-			{at: 13.75, heard: 12, busy: true, want: wait, wake: 22},
-			{at: 22, heard: 12, busy: true, want: wait, wake: 32}, // it cannot be pinged
-			{at: 32, heard: 31, busy: true, want: wait, wake: 41}, // and is alive
-			{at: 41, heard: 31, want: ping, wake: 44.75, unanswered: 1},
-			{at: 44.75, heard: 31, want: wait, wake: 48.5, unanswered: 1},
-			{at: 48.5, heard: 31, want: wait, wake: 51, unanswered: 1},
-			{at: 51, heard: 31, want: ping, wake: 54.75, unanswered: 2},
-			{at: 56, heard: 31, want: dead, wake: 54.75, unanswered: 2},
+			{at: 10, want: actionPing, wake: 13.75, unanswered: 1},
+			{at: 13.75, heard: 12, busy: true, want: actionNone, wake: 22},
+			{at: 22, heard: 12, busy: true, want: actionNone, wake: 32}, // it cannot be pinged
+			{at: 32, heard: 31, busy: true, want: actionNone, wake: 41}, // and is alive
+			{at: 41, heard: 31, want: actionPing, wake: 44.75, unanswered: 1},
+			{at: 44.75, heard: 31, want: actionNone, wake: 48.5, unanswered: 1},
+			{at: 48.5, heard: 31, want: actionNone, wake: 51, unanswered: 1},
+			{at: 51, heard: 31, want: actionPing, wake: 54.75, unanswered: 2},
+			{at: 56, heard: 31, want: actionDead, wake: 54.75, unanswered: 2},
 		}},
 		"blocked and silent": {10, 25, false, []row{
-			{at: 10, want: ping, wake: 13.75, unanswered: 1},
-			{at: 13.75, busy: true, want: wait, wake: 17.5, unanswered: 1},
-			{at: 17.5, busy: true, want: wait, wake: 20, unanswered: 1},
-			{at: 20, busy: true, want: wait, wake: 23.75, unanswered: 1},
-			{at: 23.75, busy: true, want: wait, wake: 25, unanswered: 1},
-			{at: 25, busy: true, want: dead, wake: 25, unanswered: 1},
+			{at: 10, want: actionPing, wake: 13.75, unanswered: 1},
+			{at: 13.75, busy: true, want: actionNone, wake: 17.5, unanswered: 1},
+			{at: 17.5, busy: true, want: actionNone, wake: 20, unanswered: 1},
+			{at: 20, busy: true, want: actionNone, wake: 23.75, unanswered: 1},
+			{at: 23.75, busy: true, want: actionNone, wake: 25, unanswered: 1},
+			{at: 25, busy: true, want: actionDead, wake: 25, unanswered: 1},
 		}},
 		"one way": {10, 25, true, []row{
-			{at: 10, sent: 4, want: wait, wake: 14},
-			{at: 14, sent: 4, heard: 14, want: ping, wake: 17.75, unanswered: 1}, // in spite of what it sends
-			{at: 17.75, sent: 4, heard: 17, want: wait, wake: 24},
-			{at: 24, sent: 23, heard: 17, want: wait, wake: 33},
-			{at: 33, sent: 32, heard: 17, want: wait, wake: 42},
-			{at: 42, sent: 32, heard: 17, want: dead, wake: 42},
+			{at: 10, sent: 4, want: actionNone, wake: 14},
+			{at: 14, sent: 4, heard: 14, want: actionPing, wake: 17.75, unanswered: 1}, // in spite of what it sends
+			{at: 17.75, sent: 4, heard: 17, want: actionNone, wake: 24},
+			{at: 24, sent: 23, heard: 17, want: actionNone, wake: 33},
+			{at: 33, sent: 32, heard: 17, want: actionNone, wake: 42},
+			{at: 42, sent: 32, heard: 17, want: actionDead, wake: 42},
 		}},
 		"stopped before the ping": {10, 25, false, []row{
-			{at: 100, want: ping, wake: 103.75, unanswered: 1},
-			{at: 103.75, want: wait, wake: 107.5, unanswered: 1},
-			{at: 107.5, want: wait, wake: 110, unanswered: 1},
-			{at: 110, want: ping, wake: 113.75, unanswered: 2},
-			{at: 113.75, want: wait, wake: 117.5, unanswered: 2},
-			{at: 117.5, want: wait, wake: 120, unanswered: 2},
-			{at: 120, want: ping, wake: 123.75, unanswered: 3},
-			{at: 125, want: dead, wake: 123.75, unanswered: 3}, // Timeout after the waking
+			{at: 100, want: actionPing, wake: 103.75, unanswered: 1},
+			{at: 103.75, want: actionNone, wake: 107.5, unanswered: 1},
+			{at: 107.5, want: actionNone, wake: 110, unanswered: 1},
+			{at: 110, want: actionPing, wake: 113.75, unanswered: 2},
+			{at: 113.75, want: actionNone, wake: 117.5, unanswered: 2},
+			{at: 117.5, want: actionNone, wake: 120, unanswered: 2},
+			{at: 120, want: actionPing, wake: 123.75, unanswered: 3},
+			{at: 125, want: actionDead, wake: 123.75, unanswered: 3}, // Timeout after the waking
 		}},
 		"stopped after the ping, for less than the timeout": {10, 25, false, []row{
-			{at: 10, want: ping, wake: 13.75, unanswered: 1},
-			{at: 24, want: ping, wake: 27.75, unanswered: 2},
-			{at: 27.75, want: wait, wake: 31.5, unanswered: 2},
-			{at: 31.5, want: wait, wake: 34, unanswered: 2},
-			{at: 34, want: ping, wake: 37.75, unanswered: 3},
-			{at: 37.75, heard: 36, want: wait, wake: 46},
+			{at: 10, want: actionPing, wake: 13.75, unanswered: 1},
+			{at: 24, want: actionPing, wake: 27.75, unanswered: 2},
+			{at: 27.75, want: actionNone, wake: 31.5, unanswered: 2},
+			{at: 31.5, want: actionNone, wake: 34, unanswered: 2},
+			{at: 34, want: actionPing, wake: 37.75, unanswered: 3},
+			{at: 37.75, heard: 36, want: actionNone, wake: 46},
 		}},
 		"suspended: the monotonic clock stood still": {10, 25, false, []row{
-			{at: 10, want: ping, wake: 13.75, unanswered: 1},
-			{at: 13.75, want: ping, wake: 17.5, unanswered: 2, ahead: 3600},
-			{at: 17.5, want: wait, wake: 21.25, unanswered: 2, ahead: 3600},
-			{at: 21.25, want: wait, wake: 23.75, unanswered: 2, ahead: 3600},
-			{at: 23.75, want: ping, wake: 27.5, unanswered: 3, ahead: 3600},
-			{at: 27.5, want: wait, wake: 31.25, unanswered: 3, ahead: 3600},
-			{at: 31.25, want: wait, wake: 33.75, unanswered: 3, ahead: 3600},
-			{at: 33.75, want: ping, wake: 37.5, unanswered: 4, ahead: 3600},
-			{at: 38.75, want: dead, wake: 37.5, unanswered: 4, ahead: 3600},
+			{at: 10, want: actionPing, wake: 13.75, unanswered: 1},
+			{at: 13.75, want: actionPing, wake: 17.5, unanswered: 2, ahead: 3600},
+			{at: 17.5, want: actionNone, wake: 21.25, unanswered: 2, ahead: 3600},
+			{at: 21.25, want: actionNone, wake: 23.75, unanswered: 2, ahead: 3600},
+			{at: 23.75, want: actionPing, wake: 27.5, unanswered: 3, ahead: 3600},
+			{at: 27.5, want: actionNone, wake: 31.25, unanswered: 3, ahead: 3600},
+			{at: 31.25, want: actionNone, wake: 33.75, unanswered: 3, ahead: 3600},
+			{at: 33.75, want: actionPing, wake: 37.5, unanswered: 4, ahead: 3600},
+			{at: 38.75, want: actionDead, wake: 37.5, unanswered: 4, ahead: 3600},
 		}},
 		"the wall clock is set back, or a little forward": {10, 25, false, []row{
-			{at: 10, want: ping, wake: 13.75, unanswered: 1, ahead: -3600},
-			{at: 13.75, want: wait, wake: 17.5, unanswered: 1, ahead: -3597},
-			{at: 17.5, want: wait, wake: 20, unanswered: 1, ahead: -3597},
-			{at: 20, want: ping, wake: 23.75, unanswered: 2, ahead: -3597},
-			{at: 25, want: dead, wake: 23.75, unanswered: 2, ahead: -3597},
+			{at: 10, want: actionPing, wake: 13.75, unanswered: 1, ahead: -3600},
+			{at: 13.75, want: actionNone, wake: 17.5, unanswered: 1, ahead: -3597},
+			{at: 17.5, want: actionNone, wake: 20, unanswered: 1, ahead: -3597},
+			{at: 20, want: actionPing, wake: 23.75, unanswered: 2, ahead: -3597},
+			{at: 25, want: actionDead, wake: 23.75, unanswered: 2, ahead: -3597},
 		}},
 		"a busy machine does not count as sleep": {1, 1.1, false, []row{
-			{at: 1.05, want: ping, wake: 1.1, unanswered: 1},
-			{at: 1.19, want: dead, wake: 1.1, unanswered: 1},
+			{at: 1.05, want: actionPing, wake: 1.1, unanswered: 1},
+			{at: 1.19, want: actionDead, wake: 1.1, unanswered: 1},
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -158,8 +158,7 @@ func TestBeat(t *testing.T) {
 			b := newBeat(Config{
 				Interval: time.Duration(c.interval * 1e9),
 				Timeout:  time.Duration(c.timeout * 1e9),
-				OneWay:   c.oneWay,
-			}, 0, 0)
+			}, c.oneWay, 0, 0)
 			assert.EqualValues(t, c.interval*1e9, b.wake)
 			for _, r := range c.rows {
 				at := func(f float64) int64 { return int64(math.Round(f * 1e9)) }
@@ -174,10 +173,10 @@ func TestBeat(t *testing.T) {
 // TestVerdict: the silence is what it was, sleep and all.
 func TestVerdict(t *testing.T) {
 	t.Parallel()
-	b := newBeat(Config{Interval: 10 * time.Second, Timeout: 25 * time.Second}, 0, 0)
+	b := newBeat(Config{Interval: 10 * time.Second, Timeout: 25 * time.Second}, false, 0, 0)
 	b.step(100*s, 0, 3*s, 0, false)
 	cause := errors.New("no")
-	assert.Equal(t, &DeadError{Silence: 122 * time.Second, Unanswered: 1, Err: cause}, b.verdict(125*s, cause))
+	assert.Equal(t, &DeadError{Silence: 122 * time.Second, Unanswered: 1, Err: cause}, b.deadError(125*s, cause))
 }
 
 // TestJitter: waits are spread from Interval less Jitter to Interval, and a full
@@ -185,16 +184,16 @@ func TestVerdict(t *testing.T) {
 func TestJitter(t *testing.T) {
 	for _, jitter := range []float64{0.25, 1} {
 		c := Config{Interval: 10 * time.Second, Timeout: 25 * time.Second, Jitter: jitter}
-		least, most := forever, int64(0)
+		least, most := maxTime, int64(0)
 		var sum float64
 		const n = 10000
 		for range n {
-			b := newBeat(c, 0, 0)
-			assert.NotEqual(t, dead, b.step(25*s-1, 0, 0, 0, true))
-			b = newBeat(c, 0, 0)
+			b := newBeat(c, false, 0, 0)
+			assert.NotEqual(t, actionDead, b.step(25*s-1, 0, 0, 0, true))
+			b = newBeat(c, false, 0, 0)
 			b.step(b.wake, 0, 0, 0, false) // draws anew
 			for _, w := range []int64{b.wake - b.pinged, b.pinged} {
-				least, most, sum = min(least, b.wait), max(most, b.wait), sum+float64(b.wait)
+				least, most, sum = min(least, b.untilPing), max(most, b.untilPing), sum+float64(b.untilPing)
 				assert.LessOrEqual(t, w, 10*s)
 			}
 		}
@@ -215,14 +214,14 @@ func TestExtremes(t *testing.T) {
 		{Interval: 1, Timeout: math.MaxInt64},
 	} {
 		for _, start := range []int64{-800e15, 0, 1, 800e15} {
-			b := newBeat(c, start, 0)
+			b := newBeat(c, false, start, 0)
 			for at := start; at < start+100; at++ {
 				do := b.step(at, 0, start, start, false)
 				if at-start >= int64(c.Timeout) {
-					assert.Equal(t, dead, do)
+					assert.Equal(t, actionDead, do)
 					break
 				}
-				assert.NotEqual(t, dead, do)
+				assert.NotEqual(t, actionDead, do)
 				assert.Greater(t, b.wake, at)
 			}
 		}

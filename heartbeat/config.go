@@ -1,68 +1,55 @@
 package heartbeat
 
 import (
-	"errors"
 	"fmt"
 	"time"
 )
 
-// Config is when to ask a peer, and when to give it up. There are no defaults:
-// zero for Interval or Timeout is an error.
+// Config has the times of a heartbeat. There are no defaults: Interval and Timeout
+// must be set.
 type Config struct {
-	// Interval is how long the peer may be silent before it is pinged, and the
-	// time between two pings into silence.
+	// Interval is the time of silence after which the peer is pinged, and the time
+	// between two pings while the silence lasts.
 	Interval time.Duration
 
-	// Timeout is the silence that is death. It must be more than Interval; the
-	// difference is the time that the peer has to answer.
+	// Timeout is the time of silence after which the peer is reported dead. It must be
+	// greater than Interval. The difference is the time that the peer has to answer a
+	// ping.
 	Timeout time.Duration
 
-	// Jitter, from 0 to 1, is the part of Interval that is taken off each wait at
-	// most, at random, so that many peers do not beat in step. Nothing is ever
-	// added to a wait.
+	// Jitter makes each wait for a ping shorter by a random amount of up to
+	// Jitter*Interval, so that many peers are not pinged at the same time. It must be
+	// between 0 and 1. For example, with Interval 10s and Jitter 0.2, a ping is sent
+	// after 8s to 10s of silence.
 	Jitter float64
-
-	// OneWay is for protocols without answers, in which each side announces
-	// itself, such as AMQP and STOMP: a ping goes out after Interval without a
-	// byte sent to the peer, whatever comes from it. Only a [Monitor] takes it.
-	OneWay bool
 }
 
-// Validate returns an error that names the field, its value and what would be
-// right, if there is something wrong with c.
+// Validate returns an error if a field of c is invalid.
 func (c Config) Validate() error {
 	switch {
 	case c.Interval <= 0:
-		return fmt.Errorf("heartbeat: Interval %v: want more than 0", c.Interval)
+		return fmt.Errorf("heartbeat: Interval %v: must be positive", c.Interval)
 	case c.Timeout <= c.Interval:
-		return fmt.Errorf("heartbeat: Timeout %v: want more than Interval, %v", c.Timeout, c.Interval)
-	case !(c.Jitter >= 0 && c.Jitter <= 1): // not a number, either
-		return fmt.Errorf("heartbeat: Jitter %v: want 0 to 1", c.Jitter)
+		return fmt.Errorf("heartbeat: Timeout %v: must be greater than Interval, %v", c.Timeout, c.Interval)
+	case !(c.Jitter >= 0 && c.Jitter <= 1): // also NaN
+		return fmt.Errorf("heartbeat: Jitter %v: must be between 0 and 1", c.Jitter)
 	}
 	return nil
 }
 
-// validateAsking is Validate, where pings are questions.
-func (c Config) validateAsking() error {
-	if c.OneWay {
-		return errors.New("heartbeat: OneWay: want a Monitor; here a ping is a question, and the answer is life")
-	}
-	return c.Validate()
-}
-
-// DeadError is the verdict on a peer. It is not a timeout in the sense of
-// [net.Error]: there is no point in trying again.
+// DeadError reports a dead peer. It is not a timeout as defined by [net.Error],
+// because it makes no sense to try again.
 type DeadError struct {
-	// Silence is the time since the last byte from the peer: Timeout at least,
-	// and more when the verdict had to wait, as after a sleep.
+	// Silence is the time since the last byte from the peer. It is at least Timeout.
+	// It is longer if the peer was given more time, for example after a pause of this
+	// process.
 	Silence time.Duration
 
-	// Unanswered is how many pings have begun since that byte; one that is stuck
-	// counts once. With OneWay none asks for an answer, and it is how often this
-	// side announced itself.
+	// Unanswered is the number of pings since that byte. A ping that cannot be sent,
+	// because the peer does not read, counts once.
 	Unanswered int
 
-	// Err is what the last ping returned, if it failed.
+	// Err is the error of the last ping, or nil.
 	Err error
 }
 
@@ -80,5 +67,5 @@ func (e *DeadError) Error() string {
 
 func (e *DeadError) Unwrap() error { return e.Err }
 
-// PeerDead tells keepalive.Diagnose what this error means.
+// PeerDead makes keepalive.Diagnose return Dead for this error.
 func (e *DeadError) PeerDead() bool { return true }

@@ -4,9 +4,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 )
 
-// The format is described in FORMAT.md.
+// FORMAT.md specifies the format.
 const (
 	framePreface = iota // not a frame
 	frameData
@@ -18,112 +19,141 @@ const (
 const (
 	magic      = "\xb7hb\x01"
 	prefaceLen = len(magic) + 4
-	headLen    = 4
+	headerLen  = 4
 	maxData    = 64 << 10
 	maxControl = 128
 	numberLen  = 4 // of a ping or pong
+
+	// maxPingPayload is how many bytes of the application fit into a ping.
+	maxPingPayload = maxControl - numberLen
 )
 
-// ErrProtocol is in every error that says that the peer of a [Conn] does not
-// keep to the format, or does not speak it at all.
+// ErrProtocol matches every error that reports that the peer of a [Conn] violates
+// the format, or does not use it at all.
 var ErrProtocol = errors.New("heartbeat: protocol error")
 
 func protocolError(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrProtocol, fmt.Sprintf(format, args...))
 }
 
-// appendHead appends the head of a frame with n bytes of payload.
-func appendHead(b []byte, kind byte, n int) []byte {
+// appendPreface appends the preface of a side that has this interval.
+func appendPreface(b []byte, milliseconds uint32) []byte {
+	return binary.BigEndian.AppendUint32(append(b, magic...), milliseconds)
+}
+
+// appendHeader appends the header of a frame with n bytes of payload.
+func appendHeader(b []byte, kind byte, n int) []byte {
 	return binary.BigEndian.AppendUint32(b, uint32(kind)<<24|uint32(n))
 }
 
-// frames takes apart what the peer sends, byte by byte: it keeps the state from one
-// read to the next, and no data.
-type frames struct {
-	// control is called for the preface, and for each frame that is not data. The
-	// payload is good until it returns.
-	control func(kind byte, payload []byte) error
-
-	kind    byte
-	length  int // of the payload
-	left    int // what is to come of it
-	head    [headLen]byte
-	heads   int // how much of head has come
-	payload [maxControl]byte
-	ended   bool
-	waited  int64 // for the bytes of this frame, in nanoseconds
+// appendNumbered appends a ping or a pong.
+func appendNumbered(b []byte, kind byte, number uint32, payload []byte) []byte {
+	b = appendHeader(b, kind, numberLen+len(payload))
+	b = binary.BigEndian.AppendUint32(b, number)
+	return append(b, payload...)
 }
 
-func newFrames(control func(kind byte, payload []byte) error) frames {
-	return frames{control: control, kind: framePreface, length: prefaceLen, left: prefaceLen}
+// frameReader parses what the peer sends. It keeps its state between reads, which
+// may end anywhere, and it keeps no data.
+type frameReader struct {
+	kind      byte
+	length    int // of the payload
+	remaining int // bytes of the payload that have not arrived
+	header    [headerLen]byte
+	headerN   int // bytes of the header that have arrived
+	payload   [maxControl]byte
+	ended     bool
+	waited    time.Duration // for the bytes of this frame
+
+	// control has what parse found besides data, each with its header. A preface
+	// stands there as a frame of type 0. The caller empties it.
+	control []byte
 }
 
-// amid tells whether a frame, or the preface, has begun and not ended.
-func (f *frames) amid() bool { return f.left > 0 || f.heads > 0 }
-
-// amidData tells whether data has been promised that has not come.
-func (f *frames) amidData() bool {
-	return f.left > 0 && f.kind == frameData || f.heads > 0 && f.head[0] == frameData
+func newFrameReader() frameReader {
+	return frameReader{kind: framePreface, length: prefaceLen, remaining: prefaceLen}
 }
 
-// parse takes b apart. It moves the data in b to the front, and returns how much
-// there is.
-func (f *frames) parse(b []byte) (data int, err error) {
-	for at := 0; at < len(b); {
-		if f.left == 0 {
-			if f.heads == 0 {
-				f.waited, f.length = 0, 0
+// inFrame reports whether a frame or the preface has begun and not ended.
+func (f *frameReader) inFrame() bool { return f.remaining > 0 || f.headerN > 0 }
+
+// inData reports whether data was announced that has not arrived.
+func (f *frameReader) inData() bool {
+	return f.remaining > 0 && f.kind == frameData || f.headerN > 0 && f.header[0] == frameData
+}
+
+// limit returns how many of the next n bytes to read at once. In a large frame, it
+// stops at the header of the next one, so that parse does not have to move data.
+func (f *frameReader) limit(n int) int {
+	switch {
+	case f.kind != frameData || f.length <= maxCopy || f.headerN > 0:
+	case f.remaining > 0:
+		n = min(n, f.remaining+headerLen)
+	default:
+		n = min(n, headerLen)
+	}
+	return n
+}
+
+// parse moves the data in b to its front and returns its length.
+func (f *frameReader) parse(b []byte) (data int, err error) {
+	for pos := 0; pos < len(b); {
+		if f.remaining == 0 {
+			if f.headerN == 0 {
+				f.waited = 0
 			}
-			n := copy(f.head[f.heads:], b[at:])
-			f.heads += n
-			at += n
-			if f.heads == headLen {
+			n := copy(f.header[f.headerN:], b[pos:])
+			f.headerN += n
+			pos += n
+			if f.headerN == headerLen {
 				if err := f.begin(); err != nil {
 					return data, err
 				}
 			}
 			continue
 		}
-		n := min(f.left, len(b)-at)
-		came := b[at : at+n]
-		at += n
+		n := min(f.remaining, len(b)-pos)
+		part := b[pos : pos+n]
+		pos += n
 		if f.kind == frameData {
-			if data < at-n {
-				copy(b[data:], came)
+			if data < pos-n {
+				copy(b[data:], part)
 			}
 			data += n
-			f.left -= n
+			f.remaining -= n
 			continue
 		}
-		copy(f.payload[f.length-f.left:], came)
-		f.left -= n
-		payload := f.payload[:f.length-f.left]
-		if f.kind == framePreface {
-			if n := min(len(payload), len(magic)); string(payload[:n]) != magic[:n] {
-				return data, notSpoken(payload)
-			}
-		}
-		if f.left == 0 {
-			if err := f.control(f.kind, payload); err != nil {
-				return data, err
-			}
+		copy(f.payload[f.length-f.remaining:], part)
+		f.remaining -= n
+		if err := f.checkControl(f.payload[:f.length-f.remaining]); err != nil {
+			return data, err
 		}
 	}
 	return data, nil
 }
 
-// begin begins the frame whose head has come.
-func (f *frames) begin() error {
-	head := binary.BigEndian.Uint32(f.head[:])
-	f.heads = 0
-	f.kind, f.length = byte(head>>24), int(head&(1<<24-1))
-	f.left = f.length
-	least, most := 0, 0
+// wait adds to the time that the bytes of this frame took to arrive. It returns an
+// error if that is too long for its length.
+func (f *frameReader) wait(d, timeout time.Duration) error {
+	f.waited += min(d, timeout) // no more, because this process may have been stopped
+	if f.inFrame() && f.waited/timeout >= time.Duration(2+f.length/1024) {
+		return protocolError("frame of %d bytes incomplete after %v", f.length, f.waited.Round(time.Millisecond))
+	}
+	return nil
+}
+
+// begin begins the frame whose header has arrived.
+func (f *frameReader) begin() error {
+	header := binary.BigEndian.Uint32(f.header[:])
+	f.headerN = 0
+	f.kind, f.length = byte(header>>24), int(header&(1<<24-1))
+	f.remaining = f.length
+	var least, most int
 	switch f.kind {
 	case frameData:
 		least, most = 1, maxData
 		if f.ended {
-			return protocolError("data after the end")
+			return protocolError("data frame after end frame")
 		}
 	case framePing:
 		least, most = numberLen, maxControl
@@ -131,25 +161,118 @@ func (f *frames) begin() error {
 		least, most = numberLen, numberLen
 	case frameEnd:
 		if f.ended {
-			return protocolError("a second end")
+			return protocolError("duplicate end frame")
 		}
-		f.ended = f.length == 0
 	default:
-		return protocolError("no frame has the type %d", f.kind)
+		return protocolError("unknown frame type %d", f.kind)
 	}
 	if f.length < least || f.length > most {
-		return protocolError("a frame of type %d has %d bytes: want %d to %d", f.kind, f.length, least, most)
+		return protocolError("frame of type %d has a payload of %d bytes: must be %d to %d", f.kind, f.length, least, most)
 	}
-	if f.length == 0 {
-		return f.control(f.kind, nil)
+	if f.kind == frameEnd {
+		f.ended = true
+		f.control = append(f.control, f.header[:]...)
 	}
 	return nil
 }
 
-func notSpoken(began []byte) error {
-	const version = len(magic) - 1
-	if len(began) > version && string(began[:version]) == magic[:version] {
-		return protocolError("the peer speaks version %d: want %d", began[version], magic[version])
+// checkControl checks what has arrived of the preface, of a ping, or of a pong, and
+// appends it to control when it is complete.
+func (f *frameReader) checkControl(payload []byte) error {
+	if f.kind == framePreface {
+		const version = len(magic) - 1
+		n := min(len(payload), len(magic))
+		switch {
+		case string(payload[:n]) == magic[:n]:
+		case n > version && string(payload[:version]) == magic[:version]:
+			return protocolError("version %d: must be %d", payload[version], magic[version])
+		default:
+			return protocolError("invalid preface %q", payload)
+		}
 	}
-	return protocolError("the peer does not speak it: it began with %q", began)
+	if f.remaining > 0 {
+		return nil
+	}
+	number := controlNumber(f.kind, payload)
+	switch {
+	case number == 0 && f.kind == framePreface:
+		return protocolError("interval 0 in the preface: must be at least 1")
+	case number == 0 && f.kind == framePing:
+		return protocolError("ping number 0: must be at least 1")
+	}
+	f.control = append(appendHeader(f.control, f.kind, f.length), payload...)
+	return nil
+}
+
+// controlNumber returns the interval in a preface, or the number in a ping or pong.
+func controlNumber(kind byte, payload []byte) uint32 {
+	if kind == framePreface {
+		payload = payload[len(magic):]
+	}
+	return binary.BigEndian.Uint32(payload)
+}
+
+// nextControl takes the first frame off control.
+func nextControl(control []byte) (kind byte, payload, rest []byte) {
+	header := binary.BigEndian.Uint32(control)
+	end := headerLen + int(header&(1<<24-1))
+	return byte(header >> 24), control[headerLen:end], control[end:]
+}
+
+// maxQueued is the longest that controlQueue.take appends: a pong, two pings, of
+// which one has no payload, and an end.
+const maxQueued = 2*(headerLen+numberLen) + headerLen + maxControl + headerLen
+
+// controlQueue has the frames without data that are to be sent, at most one of each
+// kind.
+type controlQueue struct {
+	pong, ping, end bool
+	last            bool // a ping after the end
+	lastNumber      uint32
+	pongNumber      uint32
+	pingNumber      uint32 // of the last ping that was taken
+	pingTime        int64  // when it was
+	payload         []byte // of the next ping
+}
+
+// any reports whether take would append something.
+func (q *controlQueue) any(end bool) bool { return q.pong || q.ping || end && (q.end || q.last) }
+
+// take appends the frames to b and empties the queue. The end, and what comes after
+// it, stays in the queue unless end is true.
+func (q *controlQueue) take(b []byte, end bool) []byte {
+	if q.pong {
+		b = appendNumbered(b, framePong, q.pongNumber, nil)
+		q.pong = false
+	}
+	if q.ping {
+		b = q.appendPing(b, q.payload)
+		q.ping, q.payload = false, nil
+	}
+	if end && q.end {
+		b = appendHeader(b, frameEnd, 0)
+		q.end = false
+	}
+	if end && q.last {
+		b = q.appendPing(b, nil)
+		q.last, q.lastNumber = false, q.pingNumber
+	}
+	return b
+}
+
+func (q *controlQueue) appendPing(b, payload []byte) []byte {
+	q.pingNumber = max(q.pingNumber+1, 1)
+	q.pingTime = now()
+	return appendNumbered(b, framePing, q.pingNumber, payload)
+}
+
+// answered returns the time since the last ping, if number is its number. received
+// reports whether the peer has received everything, which it has if the number is
+// that of the ping after the end, or of one after it.
+func (q *controlQueue) answered(number uint32) (rtt int64, received bool) {
+	if number == q.pingNumber && q.pingTime != 0 {
+		rtt = max(now()-q.pingTime, 1)
+		q.pingTime = 0
+	}
+	return rtt, q.lastNumber != 0 && number != 0 && int32(number-q.lastNumber) >= 0
 }

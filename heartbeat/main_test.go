@@ -1,16 +1,19 @@
 package heartbeat
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -111,3 +114,81 @@ func wrap(t testing.TB, a, b net.Conn, cfg ConnConfig) (near, far *Conn) {
 }
 
 var minute = ConnConfig{Config: Config{Interval: time.Minute, Timeout: 2 * time.Minute}}
+
+var cfg10s = ConnConfig{Config: tenSeconds}
+
+// pipe returns both ends of a connection in memory, each a Conn.
+func pipe(t *testing.T, cfg ConnConfig) (near, far *Conn) {
+	a, b := net.Pipe()
+	return wrap(t, a, b, cfg)
+}
+
+// raw is a peer that a test plays by hand.
+type raw struct {
+	t *testing.T
+	net.Conn
+}
+
+// rawPeer returns a Conn and the bare connection at its other end.
+func rawPeer(t *testing.T, cfg ConnConfig) (*Conn, raw) {
+	a, b := net.Pipe()
+	c, err := NewConn(a, cfg)
+	require.NoError(t, err)
+	t.Cleanup(func() { c.Close(); b.Close() })
+	return c, raw{t, b}
+}
+
+func (r raw) send(b ...string) {
+	r.t.Helper()
+	_, err := io.WriteString(r.Conn, strings.Join(b, ""))
+	require.NoError(r.t, err)
+}
+
+// drain reads everything, until the end.
+func (r raw) drain() { go io.Copy(io.Discard, r.Conn) }
+
+func preface(interval time.Duration) string {
+	return string(appendPreface(nil, uint32(interval.Milliseconds())))
+}
+
+func frame(kind byte, payload string) string {
+	return string(appendHeader(nil, kind, len(payload))) + payload
+}
+
+func numbered(kind byte, number uint32, payload string) string {
+	return string(appendNumbered(nil, kind, number, []byte(payload)))
+}
+
+// requireDeadError checks what the methods of a Conn return when the peer is dead.
+func requireDeadError(t *testing.T, err error) *DeadError {
+	t.Helper()
+	var op *net.OpError
+	require.ErrorAs(t, err, &op)
+	var dead *DeadError
+	require.ErrorAs(t, err, &dead)
+	assert.False(t, op.Timeout(), "code that retries on Timeout would spin")
+	return dead
+}
+
+func requireEqualBytes(t *testing.T, want, got []byte) {
+	t.Helper()
+	require.True(t, bytes.Equal(want, got), "the data differs: %d bytes sent, %d received", len(want), len(got))
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(rand.Uint32())
+	}
+	return b
+}
+
+// assertAlive checks that no end has closed the connection.
+func assertAlive(t *testing.T, conns ...*Conn) {
+	t.Helper()
+	for _, c := range conns {
+		c.life.mu.Lock()
+		assert.False(t, c.life.ended)
+		c.life.mu.Unlock()
+	}
+}

@@ -8,21 +8,26 @@ import (
 	"time"
 )
 
-// Monitor watches over any number of peers, for protocols that have pings and
-// answers of their own: it says when to send a ping, is told when a byte comes,
-// and says when a peer is dead. The zero value is ready for use. A Monitor must
-// not be copied.
+// Monitor watches many peers, for protocols that have pings and answers of their
+// own. It calls a function of yours when it is time to send a ping, and another one
+// when a peer is dead. You report each byte that arrives. The zero value is ready for
+// use. A Monitor must not be copied.
 //
-// A peer takes less than 256 bytes. All of them share one timer, and there is
-// none while there is no peer; goroutines run only while there is something to
-// call. Time goes in ticks of 8.4 ms: pings and verdicts come up to that much
-// later than [Config] says. A verdict never comes early.
+// A peer takes less than 256 bytes. All peers share one timer, which does not exist
+// while there is no peer. Goroutines run only while there is a function to call. A
+// Monitor counts time in ticks of 8.4 ms, so it calls functions up to 8.4 ms later
+// than [Config] says, and never earlier.
 type Monitor struct {
+	// OneWay is for protocols without answers, in which each side announces itself,
+	// such as AMQP and STOMP. If it is true, a ping is sent when nothing was sent to
+	// the peer for Interval, whatever arrives from it. Set it before the first Add.
+	OneWay bool
+
 	mu    sync.Mutex
 	wheel wheel
 	peers int
 	timer *time.Timer // nil while there is nothing to wait for
-	armed uint64      // the tick that it is set to
+	armed uint64      // the tick for which it is set
 
 	// Peers with a function to be called, and the goroutines that call.
 	first, last *Peer
@@ -31,8 +36,9 @@ type Monitor struct {
 	called      bool // since the last tick
 }
 
-// Peer is one that a [Monitor] watches over. Its methods may be called at any
-// time, from anywhere, the functions given to [Monitor.Add] included.
+// Peer is a peer that a [Monitor] watches. Its methods may be called at any time,
+// from any goroutine, including from the functions that were passed to
+// [Monitor.Add].
 type Peer struct {
 	m     *Monitor
 	ping  func() error
@@ -40,41 +46,41 @@ type Peer struct {
 	heard atomic.Int64
 	sent  atomic.Int64
 
-	// What follows belongs to m.mu.
+	// The mutex of m guards the other fields.
 	beat   beat
-	next   *Peer // on the wheel
+	next   *Peer // in the wheel
 	prev   **Peer
 	queue  *Peer // next in the queue of calls
-	err    error // of the last ping; once judged, the verdict
+	err    error // of the last ping; if deadReported, the DeadError
 	queued bool  // in the queue
 	busy   bool  // in the queue for a ping, or in ping
-	judged bool  // in the queue for dead
-	over   bool  // off the wheel for good
+
+	deadReported bool // in the queue for dead
+	removed      bool // from the wheel for good
 }
 
-// Add begins to watch over a peer, which is taken to be alive now.
+// Add begins to watch a peer. The peer counts as alive at the time of the call.
 //
-// ping is called when it is time for a ping, and sends it. It need not wait for
-// the answer: whoever reads from the peer tells of that, and of any other byte,
-// by [Peer.Heard]. It may block, on a connection whose other end does not read:
-// that delays no other peer, and there is no second call meanwhile. An error
-// from it changes nothing but the Err of the verdict.
+// The function ping is called when it is time for a ping, and sends it. It need not
+// wait for the answer. Call [Peer.Heard] whenever bytes from the peer arrive. If
+// ping blocks, for example because the peer does not read, no other peer has to wait,
+// and ping is not called again meanwhile. The error of the last ping is in the Err
+// field of the DeadError, and has no other effect.
 //
-// dead is called once, after cfg.Timeout of silence. That is the time to close
-// the connection, which also ends a ping that still blocks on it. Both functions
-// are called on goroutines of the Monitor. Calls that block hold up others by a
-// tick or two.
+// The function dead is called once, after cfg.Timeout of silence. It should close the
+// connection, which also ends a ping that blocks. The Monitor calls both functions on
+// its own goroutines. Functions that block can delay others by one or two ticks.
 //
-// Settings that make no sense are an error; see [Config.Validate].
+// If cfg is invalid, Add returns an error. See [Config.Validate].
 func (m *Monitor) Add(cfg Config, ping func() error, dead func(*DeadError)) (*Peer, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	if ping == nil || dead == nil {
-		return nil, errors.New("heartbeat: ping or dead is nil: want two functions")
+		return nil, errors.New("heartbeat: Monitor.Add: ping or dead is nil")
 	}
-	t, ahead := clock()
-	p := &Peer{m: m, ping: ping, dead: dead, beat: newBeat(cfg, t, ahead)}
+	t, wallOffset := clock()
+	p := &Peer{m: m, ping: ping, dead: dead, beat: newBeat(cfg, m.OneWay, t, wallOffset)}
 	p.heard.Store(t)
 	p.sent.Store(t)
 
@@ -89,17 +95,17 @@ func (m *Monitor) Add(cfg Config, ping func() error, dead func(*DeadError)) (*Pe
 	return p, nil
 }
 
-// Heard says that something came from the peer, if only a byte. It takes little
-// more than reading the clock.
+// Heard reports that bytes from the peer have arrived. It takes little longer than
+// reading the clock.
 func (p *Peer) Heard() { p.heard.Store(now()) }
 
-// Sent says that something was sent to the peer. It matters with OneWay alone,
-// and a ping need not be told of.
+// Sent reports that bytes were sent to the peer. Only a Monitor with OneWay needs
+// it, and not for pings.
 func (p *Peer) Sent() { p.sent.Store(now()) }
 
-// Stop ends the watch over p. No call of p's functions begins after it; one that
-// has begun goes on, and Stop does not wait for it. After death, or a second
-// time, it does nothing.
+// Stop ends the watch. No function of p is called later, but Stop does not wait for
+// a call that is running. If the peer is dead or Stop was called before, Stop does
+// nothing.
 func (p *Peer) Stop() {
 	p.m.mu.Lock()
 	defer p.m.mu.Unlock()
@@ -109,12 +115,12 @@ func (p *Peer) Stop() {
 	}
 }
 
-// Stop is [Peer.Stop] for all peers. The Monitor may be used again.
+// Stop calls [Peer.Stop] for all peers. The Monitor can be used again.
 func (m *Monitor) Stop() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for m.first != nil {
-		p := m.take()
+		p := m.dequeue()
 		p.stop()
 		p.busy = false
 	}
@@ -125,18 +131,19 @@ func (m *Monitor) Stop() {
 }
 
 func (p *Peer) stop() {
-	p.judged = false
-	if !p.over {
-		p.over = true
+	p.deadReported = false
+	if !p.removed {
+		p.removed = true
 		p.m.wheel.remove(p)
 		p.m.peers--
 	}
 }
 
-// arm sets the timer to the next tick at which there is something to do.
+// arm sets the timer to the next tick at which there is something to do. Callers hold
+// mu.
 func (m *Monitor) arm(t int64) {
 	at, _, ok := m.wheel.next()
-	if m.first != nil { // see whether the calls get on
+	if m.first != nil { // to see whether the callers are blocked
 		at, ok = uint64(t)>>tickBits+1, true
 	}
 	after := time.Duration(int64(at<<tickBits) - t)
@@ -145,34 +152,34 @@ func (m *Monitor) arm(t int64) {
 		m.timer.Stop()
 		m.timer = nil
 	case ok && m.timer == nil:
-		m.timer = time.AfterFunc(after, m.tick)
+		m.timer = time.AfterFunc(after, m.onTick)
 	case ok && at != m.armed:
 		m.timer.Reset(after)
 	}
 	m.armed = at
 }
 
-func (m *Monitor) tick() {
+func (m *Monitor) onTick() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	t, ahead := clock()
+	t, wallOffset := clock()
 	m.wheel.advance(t, func(p *Peer) {
-		switch p.beat.step(t, ahead, p.heard.Load(), p.sent.Load(), p.busy) {
-		case dead:
-			p.err = p.beat.verdict(t, p.err)
+		switch p.beat.step(t, wallOffset, p.heard.Load(), p.sent.Load(), p.busy) {
+		case actionDead:
+			p.err = p.beat.deadError(t, p.err)
 			p.stop()
-			p.judged = true
-			m.call(p)
+			p.deadReported = true
+			m.enqueue(p)
 			return
-		case ping:
+		case actionPing:
 			p.busy = true
-			m.call(p)
+			m.enqueue(p)
 		}
 		m.wheel.add(p)
 	})
 	if m.first != nil {
 		n := runtime.GOMAXPROCS(0)
-		if !m.called { // all callers are blocked: as many again
+		if !m.called { // all callers are blocked, so double them
 			n = max(n, m.callers)
 		}
 		n = min(n, m.queued)
@@ -186,8 +193,8 @@ func (m *Monitor) tick() {
 	m.arm(t)
 }
 
-// call puts p into the queue.
-func (m *Monitor) call(p *Peer) {
+// enqueue puts p into the queue.
+func (m *Monitor) enqueue(p *Peer) {
 	if p.queued {
 		return
 	}
@@ -201,8 +208,8 @@ func (m *Monitor) call(p *Peer) {
 	m.last = p
 }
 
-// take takes the first out of the queue.
-func (m *Monitor) take() *Peer {
+// dequeue removes the first peer from the queue.
+func (m *Monitor) dequeue() *Peer {
 	p := m.first
 	m.first, p.queue = p.queue, nil
 	m.queued--
@@ -214,18 +221,18 @@ func (m *Monitor) take() *Peer {
 func (m *Monitor) work() {
 	m.mu.Lock()
 	for m.first != nil {
-		switch p := m.take(); {
-		case p.judged:
-			p.judged = false
+		switch p := m.dequeue(); {
+		case p.deadReported:
+			p.deadReported = false
 			m.mu.Unlock()
 			p.dead(p.err.(*DeadError))
 			m.mu.Lock()
-		case !p.over:
+		case !p.removed:
 			m.mu.Unlock()
 			err := p.ping()
 			m.mu.Lock()
 			p.busy = false
-			if !p.over {
+			if !p.removed {
 				p.err = err
 			}
 		}

@@ -17,7 +17,7 @@ import (
 func soon(t *testing.T, want, got time.Duration) {
 	t.Helper()
 	assert.GreaterOrEqual(t, got, want, "never early")
-	assert.Less(t, got, want+time.Duration(tick), "late by a tick at most")
+	assert.Less(t, got, want+time.Duration(tickLength), "late by a tick at most")
 }
 
 // idle holds when m has nothing left.
@@ -76,7 +76,7 @@ func TestMonitorTraffic(t *testing.T) {
 		p, err := m.Add(tenSeconds, noPing(t), noDeath(t))
 		require.NoError(t, err)
 		for range 20 {
-			time.Sleep(10*time.Second - time.Duration(tick))
+			time.Sleep(10*time.Second - time.Duration(tickLength))
 			p.Heard()
 			p.Sent() // no matter
 		}
@@ -112,9 +112,8 @@ func TestMonitorAnswers(t *testing.T) {
 
 func TestMonitorOneWay(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		var m Monitor
+		m := Monitor{OneWay: true}
 		c := tenSeconds
-		c.OneWay = true
 		start := time.Now()
 		var mu sync.Mutex
 		var announced []time.Duration
@@ -138,7 +137,7 @@ func TestMonitorOneWay(t *testing.T) {
 		defer mu.Unlock()
 		require.Len(t, announced, 5)
 		for i, at := range []time.Duration{10, 20, 30, 110, 120} {
-			assert.InDelta(t, at*time.Second, announced[i], 4*float64(tick))
+			assert.InDelta(t, at*time.Second, announced[i], 4*float64(tickLength))
 			assert.GreaterOrEqual(t, announced[i], at*time.Second)
 		}
 
@@ -175,9 +174,9 @@ func TestMonitorBlocked(t *testing.T) {
 			late := (<-pings).Sub(start) - 10*time.Second
 			assert.GreaterOrEqual(t, late, time.Duration(0))
 			if i == 0 { // behind a thousand that block; callers double with each tick
-				assert.Less(t, late, 12*time.Duration(tick))
+				assert.Less(t, late, 12*time.Duration(tickLength))
 			} else {
-				assert.Less(t, late, 2*time.Duration(tick))
+				assert.Less(t, late, 2*time.Duration(tickLength))
 			}
 			start = time.Now()
 			p.Heard()
@@ -209,7 +208,7 @@ func TestMonitorBlockedSilent(t *testing.T) {
 			_, err := m.Add(tenSeconds, func() error { <-full; return nil }, func(e *DeadError) {
 				assert.Equal(t, 1, e.Unanswered)
 				assert.GreaterOrEqual(t, time.Since(start), 25*time.Second)
-				assert.Less(t, time.Since(start), 25*time.Second+12*time.Duration(tick))
+				assert.Less(t, time.Since(start), 25*time.Second+12*time.Duration(tickLength))
 				died.Add(1)
 				<-full
 			})
@@ -254,7 +253,7 @@ func TestMonitorStopInside(t *testing.T) {
 // functions is called any more.
 func TestMonitorStop(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		for _, after := range []time.Duration{0, 5 * time.Second, 10*time.Second + time.Duration(tick)/2, 10*time.Second + 3*time.Duration(tick), 25*time.Second + 3*time.Duration(tick)} {
+		for _, after := range []time.Duration{0, 5 * time.Second, 10*time.Second + time.Duration(tickLength)/2, 10*time.Second + 3*time.Duration(tickLength), 25*time.Second + 3*time.Duration(tickLength)} {
 			var m Monitor
 			full := make(chan struct{})
 			var stopped atomic.Bool
@@ -332,7 +331,7 @@ func TestMonitorSuspended(t *testing.T) {
 		assert.EqualValues(t, 2, pings.Load())
 		suspend(t, time.Hour)
 		e := <-died // it is noticed when the verdict is due, and then there is a full round
-		assert.InDelta(t, 50*time.Second+time.Duration(tick), time.Since(start), float64(tick))
+		assert.InDelta(t, 50*time.Second+time.Duration(tickLength), time.Since(start), float64(tickLength))
 		assert.EqualValues(t, 5, pings.Load())
 		assert.Equal(t, 5, e.Unanswered)
 		idle(t, &m)

@@ -93,7 +93,7 @@ func TestPython(t *testing.T) {
 			got := make([]byte, len(data))
 			_, err := io.ReadFull(c, got)
 			require.NoError(t, err)
-			same(t, data, got)
+			requireEqualBytes(t, data, got)
 			require.Eventually(t, func() bool {
 				_, answered := c.RTT()
 				return answered || pings.Load() > 2
@@ -116,9 +116,9 @@ func TestPython(t *testing.T) {
 		_, err := c.Write([]byte("hang"))
 		require.NoError(t, err)
 		_, err = c.Read(make([]byte, 1))
-		verdict := deadly(t, err)
-		inTime(t, quick, began, verdict.Silence)
-		assert.Positive(t, verdict.Unanswered)
+		dead := requireDeadError(t, err)
+		inTime(t, quick, began, dead.Silence)
+		assert.Positive(t, dead.Unanswered)
 	})
 	t.Run("this side hangs", func(t *testing.T) {
 		t.Parallel()
@@ -178,7 +178,7 @@ func TestDeafPeer(t *testing.T) {
 		began := time.Now()
 		c.SetReadDeadline(time.Time{})
 		_, err = c.Read(make([]byte, 1))
-		inTime(t, quick, began, deadly(t, err).Silence)
+		inTime(t, quick, began, requireDeadError(t, err).Silence)
 	})
 	t.Run("Run", func(t *testing.T) {
 		t.Parallel()
@@ -200,11 +200,11 @@ func TestDeafPeer(t *testing.T) {
 			_, err := conn.Read(make([]byte, 1))
 			return err
 		})
-		var verdict *DeadError
-		if !errors.As(err, &verdict) {
+		var dead *DeadError
+		if !errors.As(err, &dead) {
 			testpeer.Need(t, err)
 		}
-		inTime(t, quick, began, verdict.Silence)
+		inTime(t, quick, began, dead.Silence)
 	})
 	t.Run("Monitor", func(t *testing.T) {
 		t.Parallel()
@@ -296,5 +296,5 @@ func TestDeadBackend(t *testing.T) {
 	close(died)
 	began := time.Now()
 	_, err = c.Read(make([]byte, 1))
-	inTime(t, quick, began, deadly(t, err).Silence)
+	inTime(t, quick, began, requireDeadError(t, err).Silence)
 }

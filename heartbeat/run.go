@@ -8,28 +8,29 @@ import (
 	"time"
 )
 
-// Run pings a peer until ctx is done, and then returns [context.Cause] of it,
-// or until the peer is dead, and then returns a [*DeadError]. It is for pings
-// that wait for their answer, such as those of a WebSocket or a database.
+// Run pings a peer until the peer is dead or ctx is done. It is for pings that wait
+// for their answer, such as those of a WebSocket or a database. Run returns a
+// [*DeadError] or [context.Cause] of ctx.
 //
-// A ping that returns nil is life. The next one begins cfg.Interval later. One
-// that fails is an unanswered one, and tried again after an Interval; the
-// verdict comes after cfg.Timeout without success, and holds the last error. An
-// error that is [net.ErrClosed] or [io.EOF] says that the connection is over:
-// Run returns it at once.
+// The first ping begins cfg.Interval after the call of Run. If ping returns nil, the
+// peer is alive, and the next ping begins cfg.Interval later. If ping returns an
+// error, it is called again after cfg.Interval. If no ping has succeeded for
+// cfg.Timeout, the peer is dead, and the DeadError has the last error of ping. If
+// the error matches [net.ErrClosed] or [io.EOF], the connection has ended, and Run
+// returns that error at once.
 //
-// There is one ping at a time. Its context ends when Run returns; neither that
-// nor the verdict waits for a ping that does not heed it, but its goroutine
-// stays until ping returns.
+// Only one ping runs at a time. Its context is canceled when Run returns. Run does
+// not wait for a ping that ignores its context, but the goroutine that calls ping
+// remains until ping returns.
 //
-// Settings that make no sense are an error before the first ping; see
-// [Config.Validate]. So is cfg.OneWay.
+// If cfg is invalid, Run returns an error before the first ping. See
+// [Config.Validate].
 func Run(ctx context.Context, cfg Config, ping func(context.Context) error) error {
-	if err := cfg.validateAsking(); err != nil {
+	if err := cfg.Validate(); err != nil {
 		return err
 	}
 	if ping == nil {
-		return errors.New("heartbeat: ping is nil")
+		return errors.New("heartbeat: Run: ping is nil")
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -39,25 +40,25 @@ func Run(ctx context.Context, cfg Config, ping func(context.Context) error) erro
 	return run(pings, cfg, ping)
 }
 
-func run(ctx context.Context, cfg Config, call func(context.Context) error) error {
-	t, ahead := clock()
-	b := newBeat(cfg, t, ahead)
+func run(ctx context.Context, cfg Config, ping func(context.Context) error) error {
+	t, wallOffset := clock()
+	b := newBeat(cfg, false, t, wallOffset)
 	heard := t
 	var last error
-	answer := make(chan error, 1) // nobody may be there to take it
+	answer := make(chan error, 1) // nobody receives after run has returned
 	busy := false
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		t, ahead := clock()
-		switch b.step(t, ahead, heard, 0, busy) {
-		case dead:
-			if len(answer) == 0 { // else it came just in time
-				return b.verdict(t, last)
+		t, wallOffset := clock()
+		switch b.step(t, wallOffset, heard, 0, busy) {
+		case actionDead:
+			if len(answer) == 0 { // otherwise it was in time
+				return b.deadError(t, last)
 			}
-		case ping:
+		case actionPing:
 			busy = true
-			go func() { answer <- call(ctx) }()
+			go func() { answer <- ping(ctx) }()
 		}
 		timer.Reset(time.Duration(b.wake - t))
 		select {
@@ -67,7 +68,7 @@ func run(ctx context.Context, cfg Config, call func(context.Context) error) erro
 		case err := <-answer:
 			busy = false
 			switch {
-			case ctx.Err() != nil: // and err may be no more than a consequence
+			case ctx.Err() != nil: // which may be the reason for err
 				return context.Cause(ctx)
 			case err == nil:
 				heard, last = now(), nil

@@ -78,9 +78,9 @@ func TestStoppedPeer(t *testing.T) {
 	require.NoError(t, other.Signal(syscall.SIGSTOP))
 	began := time.Now()
 	_, err = c.Read(make([]byte, 1))
-	verdict := deadly(t, err)
-	inTime(t, quick, began, verdict.Silence)
-	assert.Positive(t, verdict.Unanswered)
+	dead := requireDeadError(t, err)
+	inTime(t, quick, began, dead.Silence)
+	assert.Positive(t, dead.Unanswered)
 
 	b := make([]byte, 1000)
 	bare.SetReadDeadline(stopped.Add(5 * time.Second)) // more than twice what keepalive takes

@@ -2,34 +2,33 @@ package heartbeat
 
 import "math/bits"
 
-// A tick is the time between two looks at the wheel, in nanoseconds a power of
-// two: 8.4 ms.
+// The wheel counts time in ticks of 2^23 nanoseconds, which is 8.4 ms.
 const (
-	tickBits = 23
-	tick     = int64(1 << tickBits)
+	tickBits   = 23
+	tickLength = int64(1 << tickBits)
 )
 
 const (
 	slotBits = 6 // a word of occupied per level
 	slots    = 1 << slotBits
-	levels   = (64 - tickBits + slotBits - 1) / slotBits // all that 64 bits can hold
+	levels   = (64 - tickBits + slotBits - 1) / slotBits // enough for 64 bits
 )
 
-// wheel is a hierarchical timing wheel (Varghese and Lauck, SOSP 1987). A peer
-// stands on the level of the highest group of six bits in which its time
-// differs from the wheel's, and moves down as that comes near. Adding and
-// removing take constant time. The zero value is at the time zero.
+// wheel is a hierarchical timing wheel (Varghese and Lauck, SOSP 1987). The level of
+// a peer is the highest group of six bits in which its time differs from the wheel's.
+// As the time comes near, the peer moves to lower levels. Adding and removing take
+// constant time. The zero value is at the time zero.
 type wheel struct {
-	time     uint64 // in ticks; all peers on it come later
+	time     uint64 // in ticks; the times of all peers are later
 	occupied [levels]uint64
 	slot     [levels][slots]*Peer
 }
 
-// ticks is the first tick that is not before t. Times are unsigned here, so
-// that those before epoch are in order, too.
-func ticks(t int64) uint64 { return uint64(t+tick-1) >> tickBits }
+// ticks returns the first tick that is not before t. It is unsigned, so that times
+// before epoch are in order, too.
+func ticks(t int64) uint64 { return uint64(t+tickLength-1) >> tickBits }
 
-// add puts p where its wake says, and rounds that up to a tick to come.
+// add adds p at the time p.beat.wake, and rounds that up to a future tick.
 func (w *wheel) add(p *Peer) {
 	at := max(ticks(p.beat.wake), w.time+1)
 	p.beat.wake = int64(at << tickBits)
@@ -44,7 +43,7 @@ func (w *wheel) add(p *Peer) {
 	w.occupied[level] |= 1 << i
 }
 
-// remove takes p off, if it is on.
+// remove removes p if it is in the wheel.
 func (w *wheel) remove(p *Peer) {
 	if p.prev == nil {
 		return
@@ -56,8 +55,8 @@ func (w *wheel) remove(p *Peer) {
 	p.next, p.prev = nil, nil
 }
 
-// next is the tick at which there is something to do, to move peers at least,
-// and the slot that holds them; ok is false when the wheel is empty.
+// next returns the next tick at which peers are due, or have to be moved to a lower
+// level, and the slot that holds them. If the wheel is empty, ok is false.
 func (w *wheel) next() (at uint64, head **Peer, ok bool) {
 	for level, occupied := range w.occupied {
 		for ; occupied != 0; occupied &= occupied - 1 {
@@ -73,8 +72,8 @@ func (w *wheel) next() (at uint64, head **Peer, ok bool) {
 	return 0, nil, false
 }
 
-// advance moves the wheel to the tick that t is in and calls due for the peers
-// whose time has come, which are off the wheel then.
+// advance moves the wheel to the tick that contains t. It removes the peers that are
+// due and calls due for each.
 func (w *wheel) advance(t int64, due func(*Peer)) {
 	to := uint64(t) >> tickBits
 	for {

@@ -21,7 +21,7 @@ func TestWheel(t *testing.T) {
 		add := func() {
 			p := new(Peer)
 			p.beat.wake = at + r.Int64N(1<<r.IntN(53)) + 1
-			waiting[p] = (p.beat.wake + tick - 1) >> tickBits << tickBits
+			waiting[p] = (p.beat.wake + tickLength - 1) >> tickBits << tickBits
 			w.add(p)
 			require.Equal(t, waiting[p], p.beat.wake)
 		}
@@ -37,7 +37,7 @@ func TestWheel(t *testing.T) {
 				}
 				break
 			}
-			next := at + forever
+			next := at + maxTime
 			for _, wake := range waiting {
 				next = min(next, wake)
 			}
@@ -76,7 +76,7 @@ func TestWheel(t *testing.T) {
 
 // TestWheelSteps: however far off a time is, it takes few steps to get there.
 func TestWheelSteps(t *testing.T) {
-	for _, far := range []int64{tick, 100 * tick, 1e9, 3600e9, 1e15, forever} {
+	for _, far := range []int64{tickLength, 100 * tickLength, 1e9, 3600e9, 1e15, maxTime} {
 		var w wheel
 		p := new(Peer)
 		p.beat.wake = far

@@ -1,0 +1,159 @@
+package heartbeat
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestConnClose: it ends what is pending, on both ends.
+func TestConnClose(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		near, far := pipe(t, cfg10s)
+		time.Sleep(time.Second)
+		var wg sync.WaitGroup
+		wg.Go(func() { _, err := near.Read(make([]byte, 1)); assert.ErrorIs(t, err, net.ErrClosed) })
+		wg.Go(func() { _, err := far.Read(make([]byte, 1)); assert.Equal(t, io.EOF, err) })
+		time.Sleep(time.Second)
+		assert.NoError(t, near.Close())
+		wg.Wait()
+		assert.ErrorIs(t, near.Close(), net.ErrClosed)
+		_, err := near.Read(make([]byte, 1))
+		assert.ErrorIs(t, err, net.ErrClosed)
+		_, err = near.Write(make([]byte, 1))
+		assert.ErrorIs(t, err, net.ErrClosed)
+		assert.ErrorIs(t, near.SetDeadline(time.Time{}), net.ErrClosed)
+		assert.ErrorIs(t, near.CloseWrite(), net.ErrClosed)
+		time.Sleep(time.Hour)
+		_, err = far.Read(make([]byte, 1))
+		assert.Equal(t, io.EOF, err, "it is not dead, it has closed")
+	})
+}
+
+// TestConnCloseWriting: Close ends a Write that is pending, whoever writes.
+func TestConnCloseWriting(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		for _, wait := range []time.Duration{0, time.Second, 11 * time.Second} {
+			c, r := rawPeer(t, cfg10s)
+			go r.Write([]byte(preface(time.Hour)))
+			var wg sync.WaitGroup
+			wg.Go(func() { _, err := c.Write(make([]byte, 1<<20)); assert.ErrorIs(t, err, net.ErrClosed) })
+			time.Sleep(wait)
+			c.Close()
+			wg.Wait()
+		}
+	})
+}
+
+// TestConnCloseDelivers: what was written arrives, though the peer is slow and sends
+// heartbeats to a connection that is closed.
+func TestConnCloseDelivers(t *testing.T) {
+	a, b := tcpPair(t)
+	near, far := wrap(t, a, b, ConnConfig{Config: Config{Interval: time.Millisecond, Timeout: time.Minute, Jitter: 1}})
+	data := random(4 << 20)
+	go func() {
+		_, err := near.Write(data)
+		assert.NoError(t, err)
+		assert.NoError(t, near.Close())
+	}()
+	var got []byte
+	for len(got) < len(data) {
+		time.Sleep(2 * time.Millisecond) // as an application does that has other work
+		part := make([]byte, 100<<10)
+		n, err := far.Read(part)
+		require.NoError(t, err)
+		got = append(got, part[:n]...)
+	}
+	requireEqualBytes(t, data, got)
+	_, err := far.Read(make([]byte, 1))
+	assert.Equal(t, io.EOF, err)
+}
+
+// TestConnLeavesNothing: over TCP, where Close leaves a goroutine for a while, that
+// ends when the other end has closed, or after Timeout.
+func TestConnLeavesNothing(t *testing.T) {
+	before := runtime.NumGoroutine()
+	until := func(what string, ok func() bool) {
+		t.Helper()
+		for start := time.Now(); !ok(); time.Sleep(time.Millisecond) {
+			if time.Since(start) > 20*time.Second {
+				t.Fatal(what)
+			}
+		}
+	}
+	for range 50 {
+		a, b := tcpPair(t)
+		near, far := wrap(t, a, b, minute)
+		go io.Copy(io.Discard, far)
+		near.Write([]byte{1})
+		near.Close()
+		far.Close()
+	}
+	until("goroutines are left", func() bool { return runtime.NumGoroutine() <= before })
+
+	a, _ := tcpPair(t) // whose other end does nothing
+	c, err := NewConn(a, quick)
+	require.NoError(t, err)
+	start := time.Now()
+	require.NoError(t, c.Close())
+	assert.Less(t, time.Since(start), quick.Timeout)
+	until("the socket is not closed", func() bool { return errors.Is(a.SetNoDelay(true), net.ErrClosed) })
+	assert.GreaterOrEqual(t, time.Since(start), quick.Timeout)
+}
+
+// TestConnCutOff: an end in the middle of a frame is not taken for the end of the
+// data.
+func TestConnCutOff(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		for sent, want := range map[string]error{
+			"":                   io.EOF,
+			magic:                io.EOF, // no data is lost
+			preface(time.Second): io.EOF,
+			preface(time.Second) + frame(frameData, "12345678")[:4]: io.ErrUnexpectedEOF,
+			preface(time.Second) + "\x01":                           io.ErrUnexpectedEOF,
+			preface(time.Second) + "\x02\x00\x00\x04\x01":           io.EOF,
+		} {
+			c, r := rawPeer(t, cfg10s)
+			r.drain()
+			r.send(sent)
+			r.Close()
+			for range 2 {
+				_, err := c.Read(make([]byte, 1))
+				assert.Equalf(t, want, err, "%q", sent)
+			}
+			c.Close()
+		}
+	})
+}
+
+// TestConnCloseWriteFull: CloseWrite waits neither for room nor for a deadline,
+// and the end comes after all data.
+func TestConnCloseWriteFull(t *testing.T) {
+	t.Parallel()
+	virtual(t, func(t *testing.T) {
+		near, far := pipe(t, ConnConfig{Config: Config{Interval: 10 * time.Second, Timeout: 25 * time.Second}})
+		near.SetWriteDeadline(time.Now().Add(time.Second))
+		n, err := near.Write(make([]byte, 1<<20))
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		start := time.Now()
+		require.NoError(t, near.CloseWrite())
+		require.NoError(t, near.CloseWrite(), "it is closed")
+		assert.Zero(t, time.Since(start))
+		_, err = near.Write([]byte{1})
+		require.Error(t, err)
+		time.Sleep(time.Hour)
+		got, err := io.Copy(io.Discard, far)
+		require.NoError(t, err)
+		assert.EqualValues(t, n, got)
+		near.Close()
+		far.Close()
+	})
+}

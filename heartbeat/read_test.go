@@ -1,0 +1,119 @@
+package heartbeat
+
+import (
+	"io"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestConnNotReading: an application that reads nothing for an hour is not taken
+// for dead, does not take the peer for dead, and holds little; nothing is lost.
+func TestConnNotReading(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		near, far := pipe(t, cfg10s)
+		data := random(1 << 20)
+		wrote := make(chan error)
+		go func() {
+			_, err := near.Write(data)
+			near.CloseWrite()
+			wrote <- err
+		}()
+		back := make(chan []byte)
+		go func() {
+			b, err := io.ReadAll(near)
+			assert.NoError(t, err)
+			back <- b
+		}()
+		time.Sleep(time.Hour)
+		far.life.mu.Lock()
+		assert.True(t, far.life.paused)
+		far.life.mu.Unlock()
+		_, err := far.Write([]byte("still here"))
+		require.NoError(t, err)
+
+		got, err := io.ReadAll(iotestSlow{far})
+		require.NoError(t, err)
+		requireEqualBytes(t, data, got)
+		require.NoError(t, <-wrote)
+		require.NoError(t, far.CloseWrite())
+		assert.Equal(t, "still here", string(<-back))
+		time.Sleep(time.Hour)
+		_, err = far.Write(nil)
+		assert.ErrorIs(t, err, errWriteEnded)
+		assert.NoError(t, far.Close())
+	})
+}
+
+// iotestSlow reads with long pauses in between.
+type iotestSlow struct{ io.Reader }
+
+func (s iotestSlow) Read(b []byte) (int, error) {
+	time.Sleep(30 * time.Second)
+	return s.Reader.Read(b)
+}
+
+// TestConnTakeover: Reads with short deadlines take the reader's role from the
+// background again and again, and neither spins nor loses a byte.
+func TestConnTakeover(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		near, far := pipe(t, cfg10s)
+		time.Sleep(time.Minute)
+		data := random(1000)
+		go func() {
+			for i := range data {
+				time.Sleep(time.Duration(rand.Int64N(int64(50 * time.Millisecond))))
+				near.Write(data[i : i+1])
+			}
+			near.CloseWrite()
+		}()
+		var got []byte
+		for {
+			time.Sleep(time.Duration(rand.Int64N(int64(30 * time.Millisecond))))
+			far.SetReadDeadline(time.Now().Add(time.Duration(rand.Int64N(int64(20 * time.Millisecond)))))
+			b := make([]byte, 1+rand.IntN(600))
+			n, err := far.Read(b)
+			got = append(got, b[:n]...)
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+			}
+		}
+		requireEqualBytes(t, data, got)
+	})
+}
+
+// TestConnBursts: an application that takes what there is, and then has other
+// things to do, pauses often. That is no flood of pongs.
+func TestConnBursts(t *testing.T) {
+	t.Parallel()
+	for _, gap := range []time.Duration{25 * time.Millisecond, 200 * time.Millisecond, time.Second} {
+		t.Run(gap.String(), func(t *testing.T) {
+			t.Parallel()
+			virtual(t, func(t *testing.T) {
+				near, far := pipe(t, ConnConfig{Config: Config{Interval: 5 * time.Second, Timeout: 15 * time.Second}})
+				go io.Copy(io.Discard, near)
+				go func() {
+					for b := make([]byte, 64<<10); ; {
+						if _, err := near.Write(b); err != nil {
+							return
+						}
+					}
+				}()
+				b := make([]byte, 64<<10)
+				for start := time.Now(); time.Since(start) < 2*time.Minute; time.Sleep(gap) {
+					_, err := io.ReadFull(far, b)
+					require.NoError(t, err, "after %v", time.Since(start))
+				}
+				near.Close()
+				far.Close()
+			})
+		})
+	}
+}

@@ -1,0 +1,76 @@
+//go:build unix
+
+package heartbeat
+
+import (
+	"io"
+	"net"
+	"os"
+	"syscall"
+)
+
+// socketReader reads a socket of the kernel only when there is something to read. So
+// an idle connection needs no buffer, and a Read can lend its own: nothing is read
+// into it after its deadline.
+type socketReader struct {
+	raw   syscall.RawConn // nil for connections of other types
+	ready func(fd uintptr) bool
+	err   error // of the last call of ready
+}
+
+func (s *socketReader) init(conn net.Conn, r *reader) {
+	switch conn := conn.(type) { // no wrapper, which must see all reads
+	case *net.TCPConn:
+		s.raw, _ = conn.SyscallConn()
+	case *net.UnixConn:
+		s.raw, _ = conn.SyscallConn()
+	}
+	s.ready = func(fd uintptr) bool { return r.readReady(int(fd)) }
+}
+
+func (s *socketReader) ok() bool { return s.raw != nil }
+
+// fill waits until there is something to read, and reads it.
+func (s *socketReader) fill() error {
+	s.err = nil
+	if err := s.raw.Read(s.ready); err != nil {
+		return err
+	}
+	return s.err
+}
+
+// readReady reads until data or a control frame is complete. It returns false if
+// there is nothing more to read.
+func (r *reader) readReady(fd int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for {
+		b := r.target()
+		n, err := syscall.Read(fd, b[:r.frames.limit(len(b))])
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err == syscall.EAGAIN:
+			r.releaseUnused()
+			return false
+		case err != nil:
+			r.socket.err = os.NewSyscallError("read", err)
+		case n == 0:
+			r.socket.err = io.EOF
+		default:
+			lent, end := r.lent, r.end
+			r.socket.err = r.received(b[:n])
+			if r.socket.err == nil && len(r.frames.control) == 0 && len(r.lent) == len(lent) && r.end == end {
+				continue
+			}
+		}
+		r.releaseUnused()
+		return true
+	}
+}
+
+func (r *reader) releaseUnused() {
+	if r.start == r.end {
+		r.release()
+	}
+}
