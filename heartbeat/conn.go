@@ -39,9 +39,11 @@ type ConnConfig struct {
 	// carry nothing.
 	Payload func() []byte
 
-	// OnPing is called for each ping from the peer, with what it carries, which is
-	// valid during the call. While OnPing runs, nothing is read from the peer, so it
-	// must not block, and must not call Read or Close. OnPing may be nil.
+	// OnPing is called for each ping from the peer. The argument is what the ping
+	// carries, and is valid during the call. It is empty if the peer's Payload is nil,
+	// and in the ping by which Close finds out whether everything has arrived. While
+	// OnPing runs, nothing is read from the peer, so it must not block, and must not
+	// call Read or Close. OnPing may be nil.
 	OnPing func(payload []byte)
 }
 

@@ -82,11 +82,11 @@ func (f *frameReader) inData() bool {
 	return f.remaining > 0 && f.kind == frameData || f.headerN > 0 && f.header[0] == frameData
 }
 
-// limit returns how many of the next n bytes to read at once. In a large frame, it
-// stops at the header of the next one, so that parse does not have to move data.
+// limit returns how many of the next n bytes to read at once. Among large frames, a
+// read stops before the data of the next one, so that parse need not move data.
 func (f *frameReader) limit(n int) int {
 	switch {
-	case f.kind != frameData || f.length <= maxCopy || f.headerN > 0:
+	case f.kind != frameData || f.length < maxData/2 || f.headerN > 0:
 	case f.remaining > 0:
 		n = min(n, f.remaining+headerLen)
 	default:

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"syscall"
 )
 
@@ -16,6 +17,7 @@ type socketReader struct {
 	raw   syscall.RawConn // nil for connections of other types
 	ready func(fd uintptr) bool
 	err   error // of the last call of ready
+	lent  bool  // it has read into the buffer of a Read
 }
 
 func (s *socketReader) init(conn net.Conn, r *reader) {
@@ -32,9 +34,11 @@ func (s *socketReader) ok() bool { return s.raw != nil }
 
 // fill waits until there is something to read, and reads it.
 func (s *socketReader) fill() error {
-	s.err = nil
 	if err := s.raw.Read(s.ready); err != nil {
 		return err
+	}
+	if s.lent { // let the application take it, so that it can lend its buffer again
+		runtime.Gosched()
 	}
 	return s.err
 }
@@ -44,6 +48,7 @@ func (s *socketReader) fill() error {
 func (r *reader) readReady(fd int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.socket.err, r.socket.lent = nil, false
 	for {
 		b := r.target()
 		n, err := syscall.Read(fd, b[:r.frames.limit(len(b))])
@@ -58,9 +63,10 @@ func (r *reader) readReady(fd int) bool {
 		case n == 0:
 			r.socket.err = io.EOF
 		default:
-			lent, end := r.lent, r.end
+			lent, end := r.lent != nil, r.end
 			r.socket.err = r.received(b[:n])
-			if r.socket.err == nil && len(r.frames.control) == 0 && len(r.lent) == len(lent) && r.end == end {
+			r.socket.lent = lent && r.lent == nil
+			if r.socket.err == nil && len(r.frames.control) == 0 && !r.socket.lent && r.end == end {
 				continue
 			}
 		}

@@ -1,10 +1,10 @@
-"""A peer for heartbeat.Conn, written from FORMAT.md: it sends back the data it
-gets, answers pings, and pings into silence.
+"""A peer for heartbeat.Conn, written from FORMAT.md. It sends back the data that it
+receives, answers pings, and sends pings after silence.
 
     peer.py PORT INTERVAL TIMEOUT    (seconds)
 
-At the end of the data, or when the other is dead, it prints what it has seen.
-The data "hang" makes it fall silent, without closing.
+At the end of the data, or when the other peer is dead, it prints what it has seen,
+and closes. The data "hang" makes it stop without closing.
 """
 
 import select
@@ -20,13 +20,17 @@ def main():
     port, interval, timeout = int(sys.argv[1]), float(sys.argv[2]), float(sys.argv[3])
     conn = socket.create_connection(("127.0.0.1", port))
     conn.sendall(b"\xb7hb\x01" + struct.pack(">I", int(interval * 1000)))
+    sent = time.monotonic()
 
     def send(kind, payload=b""):
+        nonlocal sent
         conn.sendall(struct.pack(">I", kind << 24 | len(payload)) + payload)
+        sent = time.monotonic()
 
-    buffer, greeted = b"", False
+    buffer, peer_interval = b"", None
     heard = pinged = time.monotonic()
     number = pings = pongs = carried = 0
+    ended, last = False, None  # last is the number of the ping after the end
     how = "end"
     while True:
         now = time.monotonic()
@@ -41,51 +45,56 @@ def main():
         readable, _, _ = select.select([conn], [], [], min(due, heard + timeout) - now)
         if not readable:
             continue
-        got = conn.recv(65536)
-        if not got:
-            how = "closed"
+        received = conn.recv(65536)
+        if not received:
+            how = "end" if ended else "closed"
             break
         heard = time.monotonic()
-        buffer += got
-        if not greeted:
+        buffer += received
+        if peer_interval is None:
             if len(buffer) < 8:
                 continue
             assert buffer[:4] == b"\xb7hb\x01", buffer[:4]
-            assert struct.unpack(">I", buffer[4:8])[0] >= 1
-            buffer, greeted = buffer[8:], True
-        ended = False
+            peer_interval = struct.unpack(">I", buffer[4:8])[0] / 1000
+            assert peer_interval > 0
+            buffer = buffer[8:]
         while len(buffer) >= 4:
-            (head,) = struct.unpack(">I", buffer[:4])
-            kind, length = head >> 24, head & 0xFFFFFF
+            (header,) = struct.unpack(">I", buffer[:4])
+            kind, length = header >> 24, header & 0xFFFFFF
             if len(buffer) < 4 + length:
                 break
             payload, buffer = buffer[4 : 4 + length], buffer[4 + length :]
             if kind == DATA:
-                assert 1 <= length <= 65536, length
+                assert 1 <= length <= 65536 and not ended, length
                 if payload == b"hang":
                     time.sleep(3600)
                 send(DATA, payload)
             elif kind == PING:
                 assert 4 <= length <= 128, length
-                pings += 1
+                assert payload[:4] != bytes(4)
+                if length > 4:
+                    pings += 1
                 carried += length - 4
                 send(PONG, payload[:4])
             elif kind == PONG:
                 assert length == 4, length
-                answered = struct.unpack(">I", payload)[0]
-                pongs += answered != 0 and answered == number
+                (answered,) = struct.unpack(">I", payload)
+                pongs += answered != 0 and answered == number and last is None
+                if last is not None and answered >= last:
+                    print(how, "pings", pings, "carried", carried, "pongs", pongs, flush=True)
+                    return  # the other peer has everything
             elif kind == END:
-                assert length == 0, length
+                assert length == 0 and not ended, length
                 ended = True
+                number, pinged = number + 1, time.monotonic()
+                last = number
+                send(END)
+                send(PING, struct.pack(">I", number) + b"from Python")
             else:
                 raise AssertionError("type %d" % kind)
-        if ended:
-            send(END)
-            break
+        if heard - sent > peer_interval:
+            send(PONG, bytes(4))
     print(how, "pings", pings, "carried", carried, "pongs", pongs, flush=True)
-    if how == "end":  # the last word is the other's
-        while conn.recv(65536):
-            pass
 
 
 main()
