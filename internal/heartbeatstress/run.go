@@ -1,0 +1,199 @@
+package heartbeatstress
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var (
+	cases    = flag.Int("stress-cases", 0, "number of stress cases for each transport (0: a few)")
+	seed     = flag.Uint64("stress-seed", 0, "seed of the first stress case (0: random)")
+	parallel = flag.Int("stress-parallel", 8, "number of stress cases at the same time")
+)
+
+// Transport connects two ends, of which Conn wraps each. The function cleanup closes
+// what is below the two connections.
+type Transport struct {
+	Name    string
+	Connect func() (near, far net.Conn, cleanup func(), err error)
+}
+
+const (
+	minTimeout = 2 * time.Second // a busy machine may stop a process for that long
+	limit      = 2 * time.Minute // of a case
+)
+
+// Run runs the cases that the flags select, or a few, over each transport.
+func Run(t *testing.T, transports ...Transport) {
+	n, first := *cases, *seed
+	if first == 0 {
+		first = uint64(time.Now().UnixNano())
+	}
+	if n == 0 {
+		n = 24
+	}
+	for _, transport := range transports {
+		t.Run(transport.Name, func(t *testing.T) {
+			const batch = 100
+			for from := 0; from < n; from += batch {
+				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1 + from/batch%2))
+				runBatch(t, transport, first+uint64(from), min(batch, n-from))
+				if t.Failed() {
+					return
+				}
+			}
+		})
+	}
+}
+
+// runBatch runs cases at the same time, and checks that nothing is left.
+func runBatch(t *testing.T, transport Transport, first uint64, n int) {
+	goroutines, files := runtime.NumGoroutine(), openFiles()
+	var lateness atomic.Int64
+	stop := measureLateness(&lateness)
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, *parallel)
+	for i := range n {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			c := NewCase(first+uint64(i), minTimeout)
+			if err := runCase(transport, c); err != nil {
+				t.Errorf("%s: %v\n%+v\ntimers were late by up to %v; -stress-cases 1 -stress-seed %d repeats it", transport.Name, err, c, time.Duration(lateness.Load()), c.Seed)
+			}
+		})
+	}
+	wg.Wait()
+	stop()
+	if t.Failed() {
+		return
+	}
+	for start := time.Now(); runtime.NumGoroutine() > goroutines || openFiles() > files; time.Sleep(time.Millisecond) {
+		if time.Since(start) > 20*time.Second {
+			var stacks strings.Builder
+			pprof.Lookup("goroutine").WriteTo(&stacks, 1)
+			t.Fatalf("%s, seeds from %d: %d goroutines and %d files are left\n%s", transport.Name, first, runtime.NumGoroutine()-goroutines, openFiles()-files, stacks.String())
+		}
+	}
+}
+
+func runCase(transport Transport, c Case) error {
+	near, far, cleanup, err := transport.Connect()
+	if err != nil {
+		return err
+	}
+	if c.TinyBuffers {
+		shrink(near)
+		shrink(far)
+	}
+	if c.Mode == Silence {
+		near2, far2, cleanup2, err := transport.Connect()
+		if err != nil {
+			return err
+		}
+		defer cleanup2()
+		defer relay(far, near2, time.Duration(c.Seed%300)*time.Millisecond)()
+		far = far2
+	}
+	defer cleanup()
+	errs := make(chan error, 2)
+	began := time.Now()
+	go func() { errs <- c.Wrap(near, 0) }()
+	go func() { errs <- c.Wrap(far, 1) }()
+	timeout := time.NewTimer(limit)
+	defer timeout.Stop()
+	var all []error
+	for range 2 {
+		select {
+		case err := <-errs:
+			all = append(all, err)
+		case <-timeout.C:
+			var stacks strings.Builder
+			pprof.Lookup("goroutine").WriteTo(&stacks, 1)
+			return fmt.Errorf("hangs: %w\n%s", errors.Join(all...), stacks.String())
+		}
+	}
+	if took := time.Since(began); c.Mode == Silence && took > 4*c.Timeout+10*time.Second {
+		all = append(all, fmt.Errorf("DeadError after %v", took))
+	}
+	return errors.Join(all...)
+}
+
+// relay carries bytes between two connections for some time, and then nothing. The
+// function that it returns closes both.
+func relay(a, b net.Conn, d time.Duration) (stop func()) {
+	var silent atomic.Bool
+	timer := time.AfterFunc(d, func() { silent.Store(true) })
+	carry := func(to, from net.Conn) {
+		buffer := make([]byte, 32<<10)
+		for {
+			n, err := from.Read(buffer)
+			if err != nil {
+				return
+			}
+			if !silent.Load() {
+				if _, err := to.Write(buffer[:n]); err != nil {
+					return
+				}
+			}
+		}
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { carry(a, b) })
+	wg.Go(func() { carry(b, a) })
+	return func() {
+		timer.Stop()
+		a.Close()
+		b.Close()
+		wg.Wait()
+	}
+}
+
+// shrink makes the buffers of a socket small. If they are as small as Linux allows,
+// bare TCP over loopback stops, too: the window stays 0 while all data has been read.
+func shrink(conn net.Conn) {
+	if s, ok := conn.(interface {
+		SetReadBuffer(int) error
+		SetWriteBuffer(int) error
+	}); ok {
+		s.SetReadBuffer(16 << 10)
+		s.SetWriteBuffer(4 << 10)
+	}
+}
+
+// measureLateness measures how late timers are until the returned function is called.
+func measureLateness(most *atomic.Int64) (stop func()) {
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			start := time.Now()
+			select {
+			case <-done:
+				return
+			case <-time.After(10 * time.Millisecond):
+				most.Store(max(most.Load(), int64(time.Since(start)-10*time.Millisecond)))
+			}
+		}
+	})
+	return func() { close(done); wg.Wait() }
+}
+
+// openFiles returns the number of open files, or 0 if the system does not report it.
+func openFiles() int {
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	return len(files)
+}
