@@ -54,12 +54,19 @@ func (c *Conn) Close() error {
 	}
 	c.in.close()
 	c.out.close()
-	c.callbacks.Lock() // see Close above
-	c.callbacks.Unlock()
+	c.life.waitForCalls()
 	if !ended {
 		go c.linger()
 	}
 	return nil
+}
+
+func (l *liveness) waitForCalls() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.calling > 0 {
+		l.cond.Wait()
+	}
 }
 
 // close makes Read return [net.ErrClosed]. What arrives is dropped from now on.

@@ -3,10 +3,12 @@ package heartbeat
 import (
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -156,4 +158,145 @@ func TestConnCloseWriteFull(t *testing.T) {
 		near.Close()
 		far.Close()
 	})
+}
+
+// noDeadlines is a connection like the channel of x/crypto/ssh: it has CloseWrite and no
+// deadlines.
+type noDeadlines struct{ net.Conn }
+
+var errNoDeadlines = errors.New("deadlines are not supported")
+
+func (noDeadlines) SetDeadline(time.Time) error      { return errNoDeadlines }
+func (noDeadlines) SetReadDeadline(time.Time) error  { return errNoDeadlines }
+func (noDeadlines) SetWriteDeadline(time.Time) error { return errNoDeadlines }
+func (noDeadlines) CloseWrite() error                { return nil }
+
+// TestConnNoDeadlines: deadlines of a Conn work without those of the connection inside,
+// Close ends what is pending, and the peer gets everything and the end.
+func TestConnNoDeadlines(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		near, far := wrap(t, noDeadlines{a}, noDeadlines{b}, cfg10s)
+		start := time.Now()
+		near.SetDeadline(start.Add(time.Second))
+		_, err := near.Read(make([]byte, 1))
+		assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		data := random(100 << 10)
+		n, err := near.Write(data)
+		assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		assert.Equal(t, time.Second, time.Since(start))
+		near.SetDeadline(time.Time{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			_, err := near.Read(make([]byte, 1))
+			assert.ErrorIs(t, err, net.ErrClosed)
+		})
+		var written int
+		wg.Go(func() {
+			var err error
+			written, err = near.Write(data[n:]) // far does not read, so this one does not end
+			assert.ErrorIs(t, err, net.ErrClosed)
+		})
+		time.Sleep(time.Minute)
+		require.NoError(t, near.Close())
+		wg.Wait()
+		assert.Equal(t, time.Minute+time.Second, time.Since(start))
+		got, err := io.ReadAll(far)
+		assert.NoError(t, err)
+		requireEqualBytes(t, data[:n+written], got)
+		far.Close()
+	})
+}
+
+// timeouts is a connection that reports deadlines like the streams of yamux and smux.
+type timeouts struct{ net.Conn }
+
+type timeoutError struct{}
+
+func (timeoutError) Error() string   { return "i/o deadline reached" }
+func (timeoutError) Timeout() bool   { return true }
+func (timeoutError) Temporary() bool { return true }
+
+func own(n int, err error) (int, error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = timeoutError{}
+	}
+	return n, err
+}
+
+func (c timeouts) Read(b []byte) (int, error)  { return own(c.Conn.Read(b)) }
+func (c timeouts) Write(b []byte) (int, error) { return own(c.Conn.Write(b)) }
+
+// TestConnOwnTimeouts: a deadline that somebody sets on the connection inside does not
+// end the connection, whatever error it reports.
+func TestConnOwnTimeouts(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		near, far := wrap(t, timeouts{a}, timeouts{b}, cfg10s)
+		data := random(100 << 10)
+		wrote := make(chan error, 1)
+		time.AfterFunc(10*time.Second, func() { // as no application should
+			near.NetConn().SetDeadline(time.Now())
+			far.NetConn().SetDeadline(time.Now())
+		})
+		go func() {
+			for sent := 0; sent < len(data); {
+				near.SetWriteDeadline(time.Now().Add(time.Second))
+				n, err := near.Write(data[sent:])
+				sent += n
+				if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+					wrote <- err
+					return
+				}
+			}
+			wrote <- near.CloseWrite()
+		}()
+		got, err := io.ReadAll(iotestSlow{far})
+		require.NoError(t, err)
+		requireEqualBytes(t, data, got)
+		require.NoError(t, <-wrote)
+		near.Close()
+		far.Close()
+	})
+}
+
+// TestConnCloseCallbacks: neither OnPing nor Payload is called when Close has returned.
+func TestConnCloseCallbacks(t *testing.T) {
+	for range 200 {
+		a, b := tcpPair(t)
+		var closed atomic.Bool
+		cfg := ConnConfig{
+			Config:  Config{Interval: time.Millisecond, Timeout: 20 * time.Second},
+			Payload: func() []byte { assert.False(t, closed.Load()); return nil },
+			OnPing:  func([]byte) { runtime.Gosched(); assert.False(t, closed.Load()) },
+		}
+		near, far := wrap(t, a, b, cfg)
+		time.Sleep(time.Duration(rand.IntN(3000)) * time.Microsecond)
+		near.Close()
+		far.Close()
+		closed.Store(true)
+	}
+}
+
+// TestConnClosePeerPaused: the peer's application reads nothing for several Timeouts
+// after Close, while it sends. It gets everything all the same.
+func TestConnClosePeerPaused(t *testing.T) {
+	t.Parallel()
+	a, b := tcpPair(t)
+	a.SetWriteBuffer(64 << 10)
+	b.SetReadBuffer(64 << 10)
+	near, far := wrap(t, a, b, ConnConfig{Config: Config{Interval: 50 * time.Millisecond, Timeout: time.Second}})
+	data := random(2 << 20)
+	near.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
+	n, err := near.Write(data)
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.NoError(t, near.Close())
+	for range 4 {
+		time.Sleep(time.Second)
+		_, err := far.Write(make([]byte, 1000))
+		require.NoError(t, err)
+	}
+	got, err := io.ReadAll(far)
+	require.NoError(t, err)
+	requireEqualBytes(t, data[:n], got)
 }

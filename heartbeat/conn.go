@@ -7,7 +7,6 @@ import (
 	"math"
 	"net"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -71,13 +70,12 @@ type ConnConfig struct {
 // A busy machine takes time to schedule a goroutine. So a Conn waits at least 250 ms
 // for the answer to a ping, even if Timeout-Interval is less.
 type Conn struct {
-	inner     net.Conn
-	cfg       ConnConfig
-	in        reader
-	out       writer
-	life      liveness
-	callbacks sync.Mutex // held during Payload and OnPing
-	rtt       atomic.Int64
+	inner net.Conn
+	cfg   ConnConfig
+	in    reader
+	out   writer
+	life  liveness
+	rtt   atomic.Int64
 }
 
 var _ net.Conn = (*Conn)(nil)

@@ -13,6 +13,8 @@ type liveness struct {
 	peerInterval atomic.Int64 // 0 until the preface has arrived
 
 	mu      sync.Mutex
+	cond    sync.Cond // for Close, which waits for calling
+	calling int       // running functions of the application
 	beat    beat
 	timer   *time.Timer
 	timerAt int64 // when it fires
@@ -25,6 +27,7 @@ type liveness struct {
 func (l *liveness) init(cfg Config, onTimer func()) {
 	t, wallOffset := clock()
 	l.began = t
+	l.cond.L = &l.mu
 	l.beat = newBeat(cfg, false, t, wallOffset)
 	l.timerAt = l.beat.wake
 	l.mu.Lock()
@@ -143,14 +146,23 @@ func (c *Conn) sendPing() {
 // call calls a function of the application, unless Close was called. Close waits for
 // it.
 func (c *Conn) call(f func()) {
-	c.callbacks.Lock()
-	defer c.callbacks.Unlock()
-	c.life.mu.Lock()
-	closed := c.life.closed
-	c.life.mu.Unlock()
+	l := &c.life
+	l.mu.Lock()
+	closed := l.closed
 	if !closed {
-		f()
+		l.calling++
 	}
+	l.mu.Unlock()
+	if closed {
+		return
+	}
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.calling--
+		l.cond.Broadcast()
+	}()
+	f()
 }
 
 // handleControl handles what has arrived besides data.

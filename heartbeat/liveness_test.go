@@ -397,3 +397,42 @@ func TestConnSuspended(t *testing.T) {
 		assert.Equal(t, 50*time.Second, time.Since(start), "a full round from when it was noticed")
 	})
 }
+
+// TestConnWrappedLater: the peer's application wraps its end when many pings wait. That
+// is no reason to end the connection.
+func TestConnWrappedLater(t *testing.T) {
+	t.Parallel()
+	a, b := tcpPair(t)
+	cfg := ConnConfig{Config: Config{Interval: 20 * time.Millisecond, Timeout: 10 * time.Second}}
+	near, err := NewConn(a, cfg)
+	require.NoError(t, err)
+	defer near.Close()
+	time.Sleep(900 * time.Millisecond) // more than 40 pings
+	far, err := NewConn(b, cfg)
+	require.NoError(t, err)
+	defer far.Close()
+	go near.Write([]byte("abc"))
+	far.SetReadDeadline(time.Now().Add(20 * time.Second))
+	got := make([]byte, 3)
+	_, err = io.ReadFull(far, got)
+	require.NoError(t, err)
+	assert.Equal(t, "abc", string(got))
+	require.Eventually(t, func() bool { _, ok := near.RTT(); return ok }, 20*time.Second, time.Millisecond)
+	assertAlive(t, near, far)
+}
+
+// TestConnShortTimeout: a peer has 250 ms to answer a ping, even if Timeout is shorter,
+// because a busy machine cannot schedule it sooner. Then it is dead.
+func TestConnShortTimeout(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		start := time.Now()
+		c, r := rawPeer(t, ConnConfig{Config: Config{Interval: time.Millisecond, Timeout: 3 * time.Millisecond}})
+		r.drain()
+		r.send(preface(time.Hour))
+		time.Sleep(200 * time.Millisecond)
+		r.send(numbered(framePong, 0, ""))
+		_, err := c.Read(make([]byte, 1))
+		requireDeadError(t, err)
+		assert.Equal(t, 451*time.Millisecond, time.Since(start))
+	})
+}

@@ -1,6 +1,7 @@
 package heartbeat
 
 import (
+	"errors"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -116,4 +117,85 @@ func TestConnBursts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestConnSmallPieces: an application reads a few bytes every few milliseconds, out of
+// data that has arrived. Meanwhile, pings are answered and the peer is heard.
+func TestConnSmallPieces(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		for _, c := range []struct {
+			bytes             int
+			every             time.Duration
+			interval, timeout time.Duration
+		}{
+			{20, 5 * time.Millisecond, 100 * time.Millisecond, 400 * time.Millisecond},
+			{1, 3 * time.Millisecond, 5 * time.Second, 15 * time.Second},
+		} {
+			near, far := pipe(t, ConnConfig{Config: Config{Interval: c.interval, Timeout: c.timeout}})
+			data := random(12 << 10)
+			wrote := make(chan error, 1)
+			go func() { _, err := near.Write(data); wrote <- err }()
+			var got []byte
+			for b := make([]byte, c.bytes); len(got) < len(data); {
+				n, err := far.Read(b)
+				require.NoError(t, err)
+				got = append(got, b[:n]...)
+				time.Sleep(c.every)
+			}
+			requireEqualBytes(t, data, got)
+			require.NoError(t, <-wrote)
+			assertAlive(t, near, far)
+			near.Close()
+			far.Close()
+		}
+	})
+}
+
+// TestConnPolled: an application that polls with read deadlines gets the DeadError, and
+// does not spin.
+func TestConnPolled(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		start := time.Now()
+		c, r := rawPeer(t, cfg10s)
+		r.drain()
+		r.send(preface(time.Hour), frame(frameData, "abc"))
+		reads, err := 0, error(os.ErrDeadlineExceeded)
+		for errors.Is(err, os.ErrDeadlineExceeded) {
+			require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Second)))
+			_, err = c.Read(make([]byte, 100))
+			if err == nil { // the data
+				err = os.ErrDeadlineExceeded
+			}
+			reads++
+		}
+		requireDeadError(t, err)
+		assert.Equal(t, 25*time.Second, time.Since(start))
+		assert.LessOrEqual(t, reads, 27)
+		assert.NoError(t, c.SetReadDeadline(time.Now().Add(-time.Second)))
+		_, err = c.Read(make([]byte, 100))
+		requireDeadError(t, err)
+	})
+}
+
+// TestConnEndAfterData: data and the end that arrive together are read in this order,
+// however long OnPing takes.
+func TestConnEndAfterData(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		for range 1000 {
+			cfg := cfg10s
+			cfg.OnPing = func([]byte) { time.Sleep(100 * time.Microsecond) }
+			c, r := rawPeer(t, cfg)
+			r.drain()
+			go r.Write([]byte(preface(time.Hour) + numbered(framePing, 1, "") + frame(frameData, "abc") + numbered(framePing, 2, "") + frame(frameEnd, "")))
+			b := make([]byte, 100)
+			time.Sleep(time.Duration(rand.IntN(300)) * time.Microsecond)
+			n, err := c.Read(b)
+			require.NoError(t, err)
+			require.Equal(t, "abc", string(b[:n]))
+			_, err = c.Read(b)
+			require.Equal(t, io.EOF, err)
+			c.Close()
+			r.Close()
+		}
+	})
 }
