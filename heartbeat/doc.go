@@ -1,62 +1,76 @@
-// Package heartbeat finds out whether the application at the other end of a
-// connection is alive, which the kernel's acknowledgments cannot prove.
+// Package heartbeat detects dead peers: it checks that the application at the other
+// end of a connection still answers. TCP keepalive cannot do that, because the kernel
+// answers its probes, even if the application hangs.
 //
-//   - [Run] pings by a function that waits for the answer, such as
-//     websocket.Conn.Ping or sql.DB.PingContext, until the peer is dead.
-//   - [Monitor] watches over many peers of a protocol that has its own pings: it
-//     says when to send one and who is dead, and has no goroutine for a peer.
-//   - [Conn] wraps both ends of any connection, and puts pings between the data.
+//   - [Run] is for protocols with a ping that waits for the answer, such as
+//     websocket.Conn.Ping or sql.DB.PingContext.
+//   - [Monitor] is for servers with many connections and a protocol that has pings of
+//     its own. It needs no goroutine and no timer for each connection.
+//   - [Conn] is for all other connections, such as raw TCP. You wrap both ends, and
+//     Conn sends pings between the data.
 //
-// All three keep the same rules. Any byte from the peer is life, so pings go out
-// only into silence. Silence of [Config.Timeout] is death; it is reported once, as
-// a [DeadError]. After this process or machine has slept, every peer has a full
-// round before a verdict: a ping, and Timeout to answer.
+// All three follow the same rules:
+//
+//   - Any byte from the peer counts as a sign of life. So a ping is sent only after
+//     [Config.Interval] of silence.
+//   - A peer that is silent for [Config.Timeout] is dead. It is reported once, as a
+//     [DeadError].
+//   - After a pause of this process or machine, every peer is pinged and has a full
+//     Timeout to answer.
+//
+// For example, with Interval 5s and Timeout 15s, an idle peer is pinged every 5 seconds
+// and reported dead after 15 seconds without an answer.
 //
 // # Keepalive, user timeout or heartbeat
 //
-// What notices each kind of death, and what it costs:
+// The table shows which failures each of them detects.
 //
 //	                              keepalive       user timeout     heartbeat
-//	pulled cable, crashed host    when idle       with data in     both
-//	                                              flight
-//	process hangs or is stopped   no              no: its kernel   yes
-//	                                              acknowledges
+//	cable unplugged, host         if idle         if data is       yes
+//	crashed                                       in flight
+//	process hangs or is stopped   no              no               yes
 //	proxy answers for a backend   no              no               yes
 //	that is gone
-//	NAT forgot the connection     yes, and keeps  with data in     yes, and keeps
-//	                              it alive        flight           it alive
-//	must the peer take part       no              no               yes
+//	NAT dropped the connection    yes, and        if data is       yes, and
+//	                              prevents it     in flight        prevents it
+//
+//	needs support by the peer     no              no               yes
 //	wakes both processes          no              no               yes
 //
-// None of them proves that the peer does its work: a heartbeat proves that the
-// code that answers it still runs, so answer it where the work is done. A thread
-// of its own that answers pings lives on beside work that hangs. Nor is silence
-// proof of death: a peer that stops longer than Timeout and comes back (a long
-// garbage collection, a suspended laptop, a network that was away) is taken for
-// dead. To be dead in this sense is to be of no use for that long.
+// An answered ping proves only that the code that answers pings is running. So answer
+// pings where the work is done. A thread that does nothing else keeps answering while
+// the work hangs.
 //
-// When each misjudges. Keepalive and user timeout kill whoever cannot be reached
-// for that long, and never a peer that is merely slow. A heartbeat kills a peer
-// too busy to answer within Timeout less Interval, unless data comes from it. Pings
-// may also be stuck behind more data than the line carries in that time: a Conn
-// has an answer to that, and with Run and Monitor the protocol must. A
-// pause of this process is noticed if it is longer than a quarter of Timeout less
-// Interval, and 100 ms; a wall clock set forward counts as a pause, and puts off
-// a verdict by a round.
+// # False positives
 //
-// # What to set
+// A peer that is silent for longer than Timeout is reported dead, although it may come
+// back. Examples are a long garbage collection, a suspended laptop and a network
+// outage. A peer that is too busy to answer a ping within Timeout-Interval is reported
+// dead, too, unless it sends data.
 //
-//	                                 Interval   Timeout   Jitter   and below
+// A ping can wait behind more data than the line carries in that time. A [Conn] then
+// still shows that it is alive. With Run and Monitor, the protocol has to take care of
+// it.
+//
+// A pause of this process is noticed if it is longer than (Timeout-Interval)/4 and
+// longer than 100 ms. If the wall clock is set forward, that counts as a pause, too, and
+// delays the detection by at most one Timeout.
+//
+// # Recommended settings
+//
+//	                                 Interval   Timeout   Jitter   and also
 //	service to service, same site    5 s        15 s      0.2      DetectWithin(1 min)
 //	over the internet                20 s       60 s      0.2      DetectWithin(2 min)
 //	phones                           4 min      10 min    0.2      keepalive off
-//	behind a load balancer           half its idle timeout, at most
+//	behind a load balancer           at most half of its idle timeout
 //	a million connections            60 s       150 s     0.5      keepalive off
 //	failover of a leader             100 ms     500 ms    0        user timeout
 //
-// Let Timeout be twice Interval or more: then a second ping has gone out before
-// the verdict, and one slow answer kills nobody. Keep a user timeout below
-// (keepalive.DetectWithin has one) where data is sent to peers that do not answer,
-// or while a [Conn] is not read. Keepalive beside heartbeats that are more
-// frequent does nothing, for the connection is never idle.
+// Set Timeout to at least twice Interval. Then a second ping is sent before the peer is
+// reported dead, and one slow answer does no harm.
+//
+// The last column has settings of package keepalive for the same connection. A user
+// timeout, which keepalive.DetectWithin includes, detects a dead peer while you send to
+// it without expecting an answer, and while a [Conn] is not read. TCP keepalive itself
+// does nothing if heartbeats are more frequent, because the connection is never idle.
 package heartbeat

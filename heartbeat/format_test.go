@@ -156,8 +156,9 @@ func TestConnManyPings(t *testing.T) {
 				if _, err := io.ReadFull(r, b); err != nil {
 					return
 				}
-				assert.EqualValues(t, framePong, b[0])
-				answers <- binary.BigEndian.Uint32(b[headerLen:])
+				if b[0] == framePong {
+					answers <- binary.BigEndian.Uint32(b[headerLen:])
+				}
 			}
 		}()
 		r.send(preface(10 * time.Second))

@@ -1,11 +1,11 @@
-// Command heartbeat shows two processes that notice when the other one hangs.
+// Command heartbeat connects two processes. Each detects when the other one hangs.
 //
 //	go run ./examples/heartbeat -listen localhost:7070
 //	go run ./examples/heartbeat localhost:7070
 //
-// Start them in two terminals, and stop one with Ctrl-Z: its kernel goes on to
-// acknowledge what it gets, and the other process says after a few seconds that it
-// is dead. Lines that are typed into either appear at the other.
+// Start them in two terminals. Lines that you type into one appear in the other. Then
+// stop one process with Ctrl-Z. Its kernel still acknowledges everything, but after
+// three seconds the other process reports a dead peer.
 package main
 
 import (
@@ -35,9 +35,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	cfg := heartbeat.Config{Interval: time.Second, Timeout: 3 * time.Second, Jitter: 0.2}
 	fs := flag.NewFlagSet("heartbeat", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	listen := fs.String("listen", "", "wait for one connection at this `address`")
-	fs.DurationVar(&cfg.Interval, "interval", cfg.Interval, "silence before a ping")
-	fs.DurationVar(&cfg.Timeout, "timeout", cfg.Timeout, "silence that is death")
+	listen := fs.String("listen", "", "listen on this `address` and accept one connection")
+	fs.DurationVar(&cfg.Interval, "interval", cfg.Interval, "time of silence before a ping")
+	fs.DurationVar(&cfg.Timeout, "timeout", cfg.Timeout, "time of silence after which the peer is reported dead")
 	fs.Usage = func() {
 		fmt.Fprintln(stderr, "usage: heartbeat [flags] -listen ADDRESS\n       heartbeat [flags] ADDRESS")
 		fs.PrintDefaults()
@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return 2
 	}
 	if (*listen == "") == (fs.NArg() == 0) || fs.NArg() > 1 {
-		fmt.Fprintln(stderr, "heartbeat: want either -listen ADDRESS or ADDRESS")
+		fmt.Fprintln(stderr, "heartbeat: specify either -listen ADDRESS or ADDRESS")
 		return 2
 	}
 	if err := cfg.Validate(); err != nil {
@@ -67,7 +67,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return 0
 }
 
-// connect accepts one connection at the address listen, or dials the other.
+// connect accepts one connection on the address listen, or dials the other address.
 func connect(ctx context.Context, out *log.Logger, listen, dial string) (net.Conn, error) {
 	if listen == "" {
 		return new(net.Dialer).DialContext(ctx, "tcp", dial)
@@ -78,19 +78,19 @@ func connect(ctx context.Context, out *log.Logger, listen, dial string) (net.Con
 	}
 	defer l.Close()
 	defer context.AfterFunc(ctx, func() { l.Close() })()
-	out.Printf("listening at %v", l.Addr())
+	out.Printf("listening on %v", l.Addr())
 	return l.Accept()
 }
 
-// talk sends the lines of stdin and prints those of the peer, until one of them is
-// gone.
+// talk sends the lines of stdin and prints those of the peer, until the connection
+// ends.
 func talk(ctx context.Context, out *log.Logger, tcp net.Conn, cfg heartbeat.Config, stdin io.Reader) error {
 	var first sync.Once
 	conn, err := heartbeat.NewConn(tcp, heartbeat.ConnConfig{
 		Config:  cfg,
 		Payload: func() []byte { return fmt.Appendf(nil, "process %d", os.Getpid()) },
 		OnPing: func(payload []byte) {
-			first.Do(func() { out.Printf("%s asks whether this one is alive", payload) })
+			first.Do(func() { out.Printf("received the first ping, from %s", payload) })
 		},
 	})
 	if err != nil {
@@ -98,7 +98,7 @@ func talk(ctx context.Context, out *log.Logger, tcp net.Conn, cfg heartbeat.Conf
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	out.Printf("%v -> %v: this is process %d; stop one of the two with Ctrl-Z", conn.LocalAddr(), conn.RemoteAddr(), os.Getpid())
+	out.Printf("connected %v to %v; this is process %d; press Ctrl-Z in one of the two terminals", conn.LocalAddr(), conn.RemoteAddr(), os.Getpid())
 	go func() {
 		if _, err := io.Copy(conn, stdin); err == nil {
 			conn.CloseWrite()
@@ -109,18 +109,18 @@ func talk(ctx context.Context, out *log.Logger, tcp net.Conn, cfg heartbeat.Conf
 		out.Print(lines.Text())
 	}
 	if rtt, ok := conn.RTT(); ok {
-		out.Printf("the last answer took %v", rtt)
+		out.Printf("round-trip time of the last ping: %v", rtt)
 	}
 	var dead *heartbeat.DeadError
 	switch err := lines.Err(); {
 	case ctx.Err() != nil:
 		return nil
 	case errors.As(err, &dead):
-		out.Printf("the peer is dead: silent for %v, %d unanswered", dead.Silence.Round(time.Millisecond), dead.Unanswered)
+		out.Printf("the peer is dead: silent for %v, unanswered pings: %d", dead.Silence.Round(time.Millisecond), dead.Unanswered)
 		return nil
 	case err != nil:
 		return err
 	}
-	out.Print("the peer has ended")
+	out.Print("the peer has closed the connection")
 	return nil
 }

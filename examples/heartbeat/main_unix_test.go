@@ -19,7 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// childEnv has the test binary be the program, with the arguments that it holds.
+// childEnv makes the test binary run the program, with the arguments that it holds.
 const childEnv = "HEARTBEAT_EXAMPLE"
 
 func TestMain(m *testing.M) {
@@ -54,7 +54,7 @@ func (o *output) wait(t *testing.T, pattern string) string {
 	return found[len(found)-1]
 }
 
-// TestCtrlZ stops one of two processes: the other says that it is dead.
+// TestCtrlZ stops one of two processes. The other one reports a dead peer.
 func TestCtrlZ(t *testing.T) {
 	t.Parallel()
 	var here, there output
@@ -63,7 +63,7 @@ func TestCtrlZ(t *testing.T) {
 	go func() {
 		status <- run(t.Context(), strings.Fields("-listen 127.0.0.1:0 -interval 300ms -timeout 1s"), in, &here, &here)
 	}()
-	addr := here.wait(t, `listening at (\S+)`)
+	addr := here.wait(t, `listening on (\S+)`)
 	exe, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.Command(exe)
@@ -74,19 +74,19 @@ func TestCtrlZ(t *testing.T) {
 	defer stdin.Close()
 	err = cmd.Start()
 	if errors.Is(err, syscall.ENOEXEC) { // qemu-user
-		t.Skipf("not supported here: this program starting itself: %v", err)
+		t.Skipf("not supported here: this program cannot start itself: %v", err)
 	}
 	require.NoError(t, err)
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 
-	there.wait(t, `process \d+ asks whether`)
+	there.wait(t, `the first ping, from process \d+`)
 	io.WriteString(input, "hello\n")
 	there.wait(t, `\d hello`)
 	require.NoError(t, cmd.Process.Signal(syscall.SIGSTOP)) // what Ctrl-Z does
-	here.wait(t, `the peer is dead: silent for 1(\.\d+)?s, \d unanswered`)
+	here.wait(t, `the peer is dead: silent for 1(\.\d+)?s, unanswered pings: \d`)
 	assert.Zero(t, <-status)
 	require.NoError(t, cmd.Process.Signal(syscall.SIGCONT))
-	there.wait(t, `the peer has ended|reset|broken pipe`)
+	there.wait(t, `the peer has closed|reset|broken pipe`)
 }
 
 func TestBadFlags(t *testing.T) {
@@ -95,8 +95,8 @@ func TestBadFlags(t *testing.T) {
 		"":                         "either -listen ADDRESS or ADDRESS",
 		"a b":                      "either -listen ADDRESS or ADDRESS",
 		"-listen :0 x:1":           "either -listen ADDRESS or ADDRESS",
-		"-interval 0s x:1":         "Interval 0s: want more than 0",
-		"-timeout 1s x:1":          "Timeout 1s: want more than Interval, 1s",
+		"-interval 0s x:1":         "Interval 0s: must be positive",
+		"-timeout 1s x:1":          "Timeout 1s: must be greater than Interval, 1s",
 		"-interval soon localhost": `"soon"`,
 	} {
 		var out, errOut strings.Builder

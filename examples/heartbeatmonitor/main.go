@@ -1,11 +1,13 @@
-// Command heartbeatmonitor is a server with a protocol of its own, of lines, and one
-// [heartbeat.Monitor] for all its connections: no goroutine or timer of theirs.
+// Command heartbeatmonitor is a server with a protocol of lines. One
+// [heartbeat.Monitor] watches all its connections, without a goroutine or a timer for
+// each.
 //
 //	go run ./examples/heartbeatmonitor -listen localhost:7071
 //	nc localhost 7071
 //
-// It sends back each line. To a client that has sent nothing for a while it sends
-// PING; one that says nothing then, not a byte, is closed.
+// The server sends back each line. It sends PING to a client that has sent nothing for
+// 5 seconds. If the client sends nothing for 15 seconds, the server closes its
+// connection. Any line is an answer.
 package main
 
 import (
@@ -34,9 +36,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	s := server{cfg: heartbeat.Config{Interval: 5 * time.Second, Timeout: 15 * time.Second, Jitter: 0.2}, log: log.New(stdout, "", log.Ltime)}
 	fs := flag.NewFlagSet("heartbeatmonitor", flag.ContinueOnError)
 	fs.SetOutput(stderr)
-	listen := fs.String("listen", "localhost:7071", "the `address` of the server")
-	fs.DurationVar(&s.cfg.Interval, "interval", s.cfg.Interval, "silence before PING")
-	fs.DurationVar(&s.cfg.Timeout, "timeout", s.cfg.Timeout, "silence that is death")
+	listen := fs.String("listen", "localhost:7071", "the `address` to listen on")
+	fs.DurationVar(&s.cfg.Interval, "interval", s.cfg.Interval, "time of silence before PING")
+	fs.DurationVar(&s.cfg.Timeout, "timeout", s.cfg.Timeout, "time of silence after which a client is reported dead")
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil {
@@ -52,7 +54,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", *listen)
 	if err == nil {
-		s.log.Printf("listening at %v", l.Addr())
+		s.log.Printf("listening on %v", l.Addr())
 		err = s.serve(ctx, l)
 	}
 	if err != nil {
@@ -92,7 +94,7 @@ func (s *server) serve(ctx context.Context, l net.Listener) error {
 	}
 }
 
-// handle sends back what comes.
+// handle sends back what arrives.
 func (s *server) handle(conn net.Conn) error {
 	dead := make(chan error, 1)
 	peer, err := s.monitor.Add(s.cfg,

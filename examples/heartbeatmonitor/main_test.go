@@ -32,8 +32,8 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// TestServer: of many clients those that say something to PING live, and the others
-// are closed.
+// TestServer: the connections of clients that do not answer PING are closed, and no
+// others.
 func TestServer(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -42,7 +42,7 @@ func TestServer(t *testing.T) {
 	go func() {
 		status <- run(ctx, strings.Fields("-listen 127.0.0.1:0 -interval 300ms -timeout 1s"), &out, &out)
 	}()
-	listening := regexp.MustCompile(`listening at (\S+)`)
+	listening := regexp.MustCompile(`listening on (\S+)`)
 	require.Eventually(t, func() bool { return listening.MatchString(out.String()) }, 20*time.Second, time.Millisecond)
 	addr := listening.FindStringSubmatch(out.String())[1]
 
@@ -81,8 +81,8 @@ func TestServer(t *testing.T) {
 func TestBadFlags(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
-		"-interval 0s": "Interval 0s: want more than 0",
-		"-timeout 1s":  "Timeout 1s: want more than Interval, 5s",
+		"-interval 0s": "Interval 0s: must be positive",
+		"-timeout 1s":  "Timeout 1s: must be greater than Interval, 5s",
 		"please":       `"please"`,
 		"-nope":        "-nope",
 	} {

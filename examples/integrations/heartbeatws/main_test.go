@@ -34,5 +34,5 @@ func TestCancel(t *testing.T) {
 
 func TestBadSettings(t *testing.T) {
 	t.Parallel()
-	assert.ErrorContains(t, run(t.Context(), new(strings.Builder), heartbeat.Config{}), "Interval 0s: want more than 0")
+	assert.ErrorContains(t, run(t.Context(), new(strings.Builder), heartbeat.Config{}), "Interval 0s: must be positive")
 }
