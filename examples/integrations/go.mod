@@ -7,10 +7,12 @@ replace github.com/go-keepalive/keepalive => ../..
 require (
 	github.com/coder/websocket v1.8.15
 	github.com/go-keepalive/keepalive v0.0.0-00010101000000-000000000000
+	github.com/hashicorp/yamux v0.1.2
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/pires/go-proxyproto v0.15.0
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/stretchr/testify v1.12.1
+	golang.org/x/crypto v0.57.0
 	golang.org/x/net v0.60.0
 	google.golang.org/grpc v1.85.0
 )
