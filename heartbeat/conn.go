@@ -186,17 +186,15 @@ func (c *Conn) readError(err error) error {
 // writeError returns what Write returns after err. If the kernel has reported the
 // reason to the reader, it is that.
 func (c *Conn) writeError(err error) error {
-	c.out.mu.Lock()
-	failed := err == c.out.failure
-	c.out.mu.Unlock()
-	if !failed {
+	e, ok := err.(*sendError)
+	if !ok {
 		return err
 	}
 	c.in.mu.Lock()
 	readErr := c.in.err
 	c.in.mu.Unlock()
 	if readErr == nil || readErr == io.EOF || readErr == io.ErrUnexpectedEOF {
-		return cause(err)
+		return cause(e.error)
 	}
 	return readErr
 }

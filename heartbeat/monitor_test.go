@@ -428,4 +428,5 @@ func TestMonitorRace(t *testing.T) {
 	wg.Wait()
 	m.Stop()
 	assert.NotZero(t, stops.Load())
+	assert.NotZero(t, deaths.Load())
 }

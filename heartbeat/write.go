@@ -37,6 +37,10 @@ type writer struct {
 	state    writeState
 }
 
+// sendError is an error of conn, as an error that Write returns.
+type sendError struct{ error }
+
+// writeState is how far writing has got.
 type writeState struct {
 	ended    bool // by CloseWrite
 	failed   bool // nothing more can be sent
@@ -207,7 +211,7 @@ func (w *writer) wrote(n int, err error) {
 		w.conn.SetWriteDeadline(time.Time{})
 	default:
 		w.failure = err
-		w.fail(err)
+		w.fail(&sendError{err})
 	}
 	if len(w.rest) == 0 && w.pooled != nil {
 		buffers.Put(w.pooled)
