@@ -34,6 +34,10 @@ func Child() {
 		var conn net.Conn
 		if conn, err = net.Dial("tcp", address); err == nil {
 			err = NewCase(seed, minTimeout).Wrap(conn, 1)
+			// Close returns before everything is delivered.
+			for start := time.Now(); !errors.Is(conn.(*net.TCPConn).SetNoDelay(true), net.ErrClosed) && time.Since(start) < limit; {
+				time.Sleep(time.Millisecond)
+			}
 		}
 	}
 	if err != nil {
