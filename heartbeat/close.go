@@ -39,9 +39,9 @@ func (w *writer) end() {
 // peer's Conn has received everything. The goroutine stops waiting when the peer has
 // been silent for Timeout, and after five minutes (or Timeout, if that is longer).
 //
-// A process that exits sooner may cut off the end of the data. To wait until the
-// peer has read everything, call CloseWrite, and then Read until it returns
-// [io.EOF], which the peer's own CloseWrite or Close causes.
+// A process that exits right after Close may cut off the end of the data. If that
+// matters, call CloseWrite first, and then Read until it returns [io.EOF]. If the peer
+// closes only when it has read everything, nothing is lost.
 //
 // Close waits for a call of OnPing or Payload that is running, and none begins later.
 func (c *Conn) Close() error {

@@ -40,7 +40,7 @@ func TestConnClose(t *testing.T) {
 	})
 }
 
-// TestConnCloseWriting: Close ends a Write that is pending, whoever writes.
+// TestConnCloseWriting: Close ends a Write that is pending.
 func TestConnCloseWriting(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		for _, wait := range []time.Duration{0, time.Second, 11 * time.Second} {
@@ -102,9 +102,9 @@ func TestConnLeavesNothing(t *testing.T) {
 	until("goroutines are left", func() bool { return runtime.NumGoroutine() <= before })
 
 	a, _ := tcpPair(t) // whose other end does nothing
+	start := time.Now()
 	c, err := NewConn(a, quick)
 	require.NoError(t, err)
-	start := time.Now()
 	require.NoError(t, c.Close())
 	assert.Less(t, time.Since(start), quick.Timeout)
 	until("the socket is not closed", func() bool { return errors.Is(a.SetNoDelay(true), net.ErrClosed) })

@@ -14,8 +14,8 @@ import (
 // The parts of a Conn, each in a file with its name:
 //
 //   - reader: one goroutine, readLoop, reads the connection inside from NewConn to
-//     the end. It puts data into the buffer of a Read that waits, or into a bounded
-//     buffer of its own, and handles everything else itself.
+//     the end. Data goes into the buffer of a Read that waits, or into a bounded
+//     buffer. The goroutine handles everything else itself.
 //   - writer: sends frames. A goroutine sends what no Write sends. It runs only while
 //     there is something to send.
 //   - liveness: a timer sends pings and decides whether the peer is dead.
@@ -25,9 +25,9 @@ import (
 // it needs none. The one exception is a Write to a socket of the kernel, which sends
 // the bytes of its caller without a copy, and is interrupted by a deadline.
 //
-// The rule for locks: reader, writer and liveness have a mutex each. Nobody holds two
-// of them, and nobody holds one while it calls the connection inside or the
-// application, except for system calls that do not block.
+// The rule for locks: reader, writer and liveness have a mutex each. No goroutine holds
+// two of them. No goroutine holds one while it calls the connection inside or the
+// application, except for calls that do not block.
 
 // ConnConfig has the settings of a [Conn]. The two ends may have different ones.
 type ConnConfig struct {
@@ -207,7 +207,7 @@ func cause(err error) error {
 	return err
 }
 
-// isDeadline reports whether err says that a deadline has passed. ETIMEDOUT, which
+// isDeadline reports whether err is about a deadline that has passed. ETIMEDOUT, which
 // ends a connection, is a timeout as well.
 func isDeadline(err error) bool {
 	if errors.Is(err, os.ErrDeadlineExceeded) {

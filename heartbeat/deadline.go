@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// deadline is a point in time after which nobody waits any longer. mu guards it.
+// deadline is a point in time that ends waiting. mu guards it.
 type deadline struct {
 	mu     *sync.Mutex
 	onPast func() // called with mu when the time passes

@@ -101,8 +101,8 @@ func TestConnNoPreface(t *testing.T) {
 	})
 }
 
-// TestConnSlow: who sends a frame byte by byte is life only for so long; a slow
-// line is no reason.
+// TestConnSlow: a peer that sends a frame byte by byte cannot keep a connection open for
+// ever. A slow line is no error.
 func TestConnSlow(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		for _, c := range []struct {

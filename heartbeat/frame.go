@@ -65,8 +65,8 @@ type frameReader struct {
 	ended     bool
 	waited    time.Duration // for the bytes of this frame
 
-	// control has what parse found besides data, each with its header. A preface
-	// stands there as a frame of type 0. The caller empties it.
+	// control has what parse found besides data, each with its header. The preface is
+	// a frame of type 0 there. The caller empties it.
 	control []byte
 }
 

@@ -109,8 +109,8 @@ func (l *liveness) step(pinging bool, writeErr error, heard, sent int64) (do act
 	return do, nil
 }
 
-// pause is called when nothing more is read, because the buffer is full. Until
-// resume, silence of the peer means nothing, and the peer is told that this side is
+// pause is called when nothing more is read, because the buffer is full. Until resume,
+// silence of the peer means nothing, and this side sends pongs to show that it is
 // alive.
 func (c *Conn) pause() {
 	l := &c.life

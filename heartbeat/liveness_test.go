@@ -86,13 +86,13 @@ func TestConnDeath(t *testing.T) {
 		start := time.Now()
 		c, r := rawPeer(t, cfg10s)
 		r.drain()
-		r.send(preface(time.Hour), frame(frameData, "last words"))
+		r.send(preface(time.Hour), frame(frameData, "the end"))
 		results := make(chan error)
 		go func() {
 			b := make([]byte, 100)
 			n, err := c.Read(b)
 			assert.NoError(t, err)
-			assert.Equal(t, "last words", string(b[:n]))
+			assert.Equal(t, "the end", string(b[:n]))
 			_, err = c.Read(b)
 			results <- err
 		}()
@@ -121,7 +121,7 @@ func TestConnDeathWriting(t *testing.T) {
 		start := time.Now()
 		c, r := rawPeer(t, cfg10s)
 		io.ReadFull(r, make([]byte, prefaceLen))
-		r.send(preface(time.Hour), frame(frameData, "last words"))
+		r.send(preface(time.Hour), frame(frameData, "the end"))
 		_, err := c.Write(make([]byte, 1<<20)) // into a pipe that nobody reads
 		dead := requireDeadError(t, err)
 		assert.Equal(t, 25*time.Second, time.Since(start))
@@ -129,7 +129,7 @@ func TestConnDeathWriting(t *testing.T) {
 		b := make([]byte, 100)
 		n, err := c.Read(b)
 		assert.NoError(t, err)
-		assert.Equal(t, "last words", string(b[:n]))
+		assert.Equal(t, "the end", string(b[:n]))
 		_, err = c.Read(b)
 		assert.Same(t, dead, requireDeadError(t, err))
 	})
@@ -346,8 +346,8 @@ func TestConnResetPaused(t *testing.T) {
 	assert.Equal(t, keepalive.Reset, keepalive.Diagnose(err), "%v", err)
 }
 
-// TestConnUserTimeout: when the kernel gives a connection up, who writes learns
-// that the peer is dead, whoever was told first.
+// TestConnUserTimeout: when the kernel drops a connection, Read and Write both report a
+// dead peer, although the kernel reports it once.
 func TestConnUserTimeout(t *testing.T) {
 	t.Parallel()
 	conn, far := testpeer.New(t, "tcp")

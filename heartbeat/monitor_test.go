@@ -330,7 +330,7 @@ func TestMonitorSuspended(t *testing.T) {
 		time.Sleep(24 * time.Second)
 		assert.EqualValues(t, 2, pings.Load())
 		suspend(t, time.Hour)
-		e := <-died // it is noticed when the verdict is due, and then there is a full round
+		e := <-died // the pause is noticed after Timeout, and then the peer has another Timeout
 		assert.InDelta(t, 50*time.Second+time.Duration(tickLength), time.Since(start), float64(tickLength))
 		assert.EqualValues(t, 5, pings.Load())
 		assert.Equal(t, 5, e.Unanswered)

@@ -49,7 +49,7 @@ func TestPython(t *testing.T) {
 	if err != nil {
 		t.Skipf("not supported here: %v", err)
 	}
-	// start runs the peer, and returns a Conn to it, and its last words.
+	// start runs the peer, and returns a Conn to it, and what it prints.
 	start := func(t *testing.T, cfg ConnConfig, interval, timeout string) (*Conn, <-chan string) {
 		l := listen(t)
 		_, port, _ := net.SplitHostPort(l.Addr().String())
@@ -150,7 +150,7 @@ func (l *lines) String() string { s, _ := l.text.Load().(string); return s }
 // made deaf. To a Conn that reads as a peer, for both ends are alike.
 func deaf(t *testing.T) (*net.TCPConn, *testpeer.Far) {
 	if os.Getenv(testpeer.Env) != "" {
-		t.Skip("not supported here: a peer daemon that echoes and listens to commands at the same time")
+		t.Skip("not supported here: a peer daemon that echoes and reads commands at the same time")
 	}
 	conn, far := testpeer.New(t, "tcp")
 	go func() {

@@ -22,8 +22,8 @@ type buffer [bufferSize]byte
 
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
-// reader has what arrives. Only the goroutine of readLoop reads the connection. It
-// puts data into the buffer of a Read that waits, or else into a buffer of its own.
+// reader has what arrives. Only the goroutine of readLoop reads the connection. Data
+// goes into the buffer of a Read that waits, or else into a buffer of the reader.
 type reader struct {
 	conn   net.Conn
 	socket socketReader // if conn is a socket of the kernel
@@ -31,7 +31,7 @@ type reader struct {
 	heard  atomic.Int64 // when the last byte arrived
 
 	mu         sync.Mutex
-	cond       sync.Cond // for all who wait
+	cond       sync.Cond // for everything that waits
 	pooled     *buffer   // nil if unread is in idle
 	idle       []byte
 	start, end int    // of the unread data

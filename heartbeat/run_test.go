@@ -65,7 +65,7 @@ func TestRunDeath(t *testing.T) {
 	})
 }
 
-// TestRunDeaf: a ping that ignores its context holds up neither the verdict nor
+// TestRunDeaf: a ping that ignores its context delays neither the DeadError nor
 // the end, and no other is begun beside it.
 func TestRunDeaf(t *testing.T) {
 	virtual(t, func(t *testing.T) {
@@ -86,7 +86,7 @@ func TestRunDeaf(t *testing.T) {
 	})
 }
 
-// TestRunContext: a ping that heeds its context ends with the verdict.
+// TestRunContext: a ping that watches its context ends when Run returns.
 func TestRunContext(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		start := time.Now()
@@ -96,13 +96,13 @@ func TestRunContext(t *testing.T) {
 			ended <- time.Since(start)
 			return ctx.Err()
 		})
-		var verdict *DeadError
-		require.ErrorAs(t, err, &verdict)
+		var dead *DeadError
+		require.ErrorAs(t, err, &dead)
 		assert.Equal(t, 25*time.Second, <-ended)
 	})
 }
 
-// TestRunJustInTime: an answer that is there when the verdict would fall counts.
+// TestRunJustInTime: an answer that has arrived at the Timeout counts.
 func TestRunJustInTime(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		for range 10 {
@@ -160,7 +160,7 @@ func suspend(t *testing.T, d time.Duration) {
 }
 
 // TestRunSuspended: after the machine slept, there is a full round before the
-// verdict.
+// DeadError.
 func TestRunSuspended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
@@ -173,11 +173,11 @@ func TestRunSuspended(t *testing.T) {
 			}
 			return errors.New("no answer")
 		})
-		var verdict *DeadError
-		require.ErrorAs(t, err, &verdict)
+		var dead *DeadError
+		require.ErrorAs(t, err, &dead)
 		// It is noticed 1 s later, when the ping has ended, which is the new round's start.
 		assert.Equal(t, []time.Duration{10 * time.Second, 20 * time.Second, 21 * time.Second, 31 * time.Second, 41 * time.Second}, pings)
 		assert.Equal(t, 46*time.Second, time.Since(start))
-		assert.Equal(t, 5, verdict.Unanswered)
+		assert.Equal(t, 5, dead.Unanswered)
 	})
 }

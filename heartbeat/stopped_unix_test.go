@@ -30,7 +30,7 @@ func startChild(t *testing.T, what string, l net.Listener) (*os.Process, <-chan 
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err = cmd.Start()
 	if errors.Is(err, syscall.ENOEXEC) { // qemu-user
-		t.Skipf("not supported here: this program starting itself: %v", err)
+		t.Skipf("not supported here: this program cannot start itself: %v", err)
 	}
 	require.NoError(t, err)
 	go func() {
@@ -90,8 +90,8 @@ func TestStoppedPeer(t *testing.T) {
 	assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
 }
 
-// TestStoppedSelf: a process that was stopped itself, longer than Timeout, takes
-// nobody for dead who is alive.
+// TestStoppedSelf: a process that was stopped itself, longer than Timeout, reports
+// no live peer as dead.
 func TestStoppedSelf(t *testing.T) {
 	t.Parallel()
 	l := listen(t)

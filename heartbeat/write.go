@@ -24,7 +24,7 @@ type writer struct {
 	sent atomic.Int64 // when the last byte was sent
 
 	mu       sync.Mutex
-	cond     sync.Cond // for all who wait
+	cond     sync.Cond // for everything that waits
 	writing  bool      // a Write is under way
 	sending  bool      // a goroutine is inside conn.Write
 	rest     []byte    // of a frame, is sent before anything else
