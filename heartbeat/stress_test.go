@@ -66,7 +66,7 @@ func TestStress(t *testing.T) {
 			if err != nil {
 				return nil, nil, nil, err
 			}
-			return keepalive.KeepError(a), keepalive.KeepError(b), nothing, nil
+			return keepalive.KeepError(a, nil), keepalive.KeepError(b, nil), nothing, nil
 		}},
 	)
 }
