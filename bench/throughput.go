@@ -8,13 +8,24 @@ import (
 	"time"
 )
 
-// streams is how many connections are used at once. They keep both processors
-// busy. With one connection, the result depends on whether the scheduler runs both
-// ends on one processor or on two.
-const streams = 8
-
-// throughput compares how fast data moves through a connection.
+// throughput compares how fast data moves through a connection, alone and beside seven
+// others, which keep both processors busy.
 func throughput(l *lab, s *section) error {
+	s.say("Data moves over loopback. At one end a goroutine writes, at the other one a goroutine reads into a buffer of 64 KiB. " +
+		"The time ends when the last byte is read. A round moves up to 32 MiB.")
+	if err := throughputOf(l, s, 1, "throughput.svg"); err != nil {
+		return err
+	}
+	if !l.short {
+		if err := throughputOf(l, s, 8, ""); err != nil {
+			return err
+		}
+	}
+	return latency(l, s)
+}
+
+// throughputOf measures connections that are used at once.
+func throughputOf(l *lab, s *section, connections int, picture string) error {
 	sizes := []int{64, 512, 4 << 10, 16 << 10, 64 << 10, 256 << 10}
 	rounds := l.rounds(42)
 	c := &chart{
@@ -29,10 +40,10 @@ func throughput(l *lab, s *section) error {
 	head = append(head, framed+" / bare", framed+" / "+stream)
 	var rows [][]string
 	for _, size := range sizes {
-		l.note("throughput: %s bytes", grouped(size))
+		l.note("throughput: %d connections, %s bytes", connections, grouped(size))
 		last, lastRow := make([]spread, len(wrappers)), []string(nil) // of the last attempt
 		err := l.hold(s, func(s *section, effort int) error {
-			all, err := moveAll(size, min(16_000, 32<<20/size), rounds*effort)
+			all, err := moveAll(size, min(16_000, 32<<20/size), connections, rounds*effort)
 			if err != nil {
 				return err
 			}
@@ -47,9 +58,9 @@ func throughput(l *lab, s *section) error {
 			}
 			toBare, toYamux := all[0].against(all[1]), all[2].against(all[1])
 			lastRow = append(row, toBare.String(), toYamux.String())
-			what := fmt.Sprintf("heartbeat.Conn / %%s, throughput with writes of %s bytes", grouped(size))
+			what := fmt.Sprintf("heartbeat.Conn / %%s, throughput of %s with writes of %s bytes", plural(connections, "connection"), grouped(size))
 			s.promise(promise{what: fmt.Sprintf(what, stream), seen: toYamux, limit: 1, unit: "times", atLeast: true})
-			if size >= 16<<10 {
+			if size >= 16<<10 && connections == 1 {
 				s.promise(promise{what: fmt.Sprintf(what, "bare TCP"), seen: toBare, limit: 0.8, unit: "times", atLeast: true})
 			}
 			return nil
@@ -63,19 +74,29 @@ func throughput(l *lab, s *section) error {
 			c.curves[i].x, c.curves[i].y = append(c.curves[i].x, float64(size)), append(c.curves[i].y, last[i])
 		}
 	}
-	s.say("%d connections over loopback move data at once. At one end a goroutine writes, at the other one a goroutine reads into a buffer of 64 KiB. "+
-		"The time ends when the last byte is read. %d rounds of up to 32 MiB.", streams, rounds)
-	s.table(head, rows)
-	if !l.short {
-		c.y.ticks = decades(c.curves)
-		s.picture("throughput.svg", c)
+	if connections == 1 {
+		s.say("One connection, %d rounds:", rounds)
+	} else {
+		s.say("%d connections at once, which keep both processors busy, so that this compares processor time. %d rounds:", connections, rounds)
 	}
-	return latency(l, s)
+	s.table(head, rows)
+	if picture != "" && !l.short {
+		c.y.ticks = decades(c.curves)
+		s.picture(picture, c)
+	}
+	return nil
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // moveAll compares the wrappers with n writes of one size in a round.
-func moveAll(size, n, rounds int) ([]series, error) {
-	return compareWrapped(rounds, n/streams*streams, streams, func(near, far []net.Conn, n int) error {
+func moveAll(size, n, connections, rounds int) ([]series, error) {
+	return compareWrapped(rounds, n/connections*connections, connections, func(near, far []net.Conn, n int) error {
 		done := make(chan error)
 		for i := range near {
 			go func() { done <- send(near[i], size, n/len(near)) }()
