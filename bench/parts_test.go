@@ -89,7 +89,7 @@ func TestLoads(t *testing.T) {
 func TestWrappers(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{1, 512, 100_000} {
-		all, err := moveAll(size, 4*streams, 3)
+		all, err := moveAll(size, 32, 8, 3)
 		require.NoError(t, err)
 		assert.Len(t, all, len(wrappers))
 	}
