@@ -42,7 +42,8 @@ const (
 	// with ss -K), or the cancellation of a context.
 	Closed
 
-	// EOF means that the peer closed the connection normally.
+	// EOF means that the peer closed the connection. It also includes io.ErrUnexpectedEOF, with
+	// which libraries report that data is missing before the end.
 	EOF
 )
 
@@ -105,15 +106,15 @@ func (c *Cause) UnmarshalText(text []byte) error {
 //     path ends with it (measured, Linux 6.18). From [Enable] it is Unknown.
 //   - On Plan 9, JavaScript and WASI the kernel's errors are Unknown.
 func Diagnose(err error) Cause {
-	cause, _ := diagnose(err)
+	cause, _ := diagnose(err, nil, false)
 	return cause
 }
 
 // diagnose also reports whether the kernel, or package heartbeat, has reported the cause.
-func diagnose(err error) (found Cause, reported bool) {
-	timeout := false // an outer error is a timeout
-	traffic := false // an outer error is from dialing, reading or writing
-	var outer error
+// outer wraps err, or is nil. traffic means that an outer error is from dialing, reading or
+// writing.
+func diagnose(err, outer error, traffic bool) (found Cause, reported bool) {
+	timeout := false // an error on the way is a timeout
 	for err != nil {
 		// Most errors are these two, and a kernel error inside.
 		switch e := err.(type) {
@@ -145,7 +146,7 @@ func diagnose(err error) (found Cause, reported bool) {
 			outer, err = err, e.Unwrap()
 		case interface{ Unwrap() []error }:
 			for _, inner := range e.Unwrap() {
-				c, reported := diagnose(inner)
+				c, reported := diagnose(inner, err, traffic)
 				if reported {
 					return c, true
 				}
@@ -190,7 +191,8 @@ func cause(err, outer error) Cause {
 	return Unknown
 }
 
-// isStandard reports whether err is nil or has a type of the standard library.
+// isStandard reports whether err is nil or has a type of the standard library. The first
+// element of other import paths has a dot, or is main.
 func isStandard(err error) bool {
 	t := reflect.TypeOf(err)
 	if t != nil && t.Kind() == reflect.Pointer {
@@ -200,5 +202,5 @@ func isStandard(err error) bool {
 		return true
 	}
 	first, _, _ := strings.Cut(t.PkgPath(), "/")
-	return !strings.Contains(first, ".")
+	return first != "main" && !strings.Contains(first, ".")
 }

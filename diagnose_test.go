@@ -169,6 +169,12 @@ func (m fakeErr) Unwrap() []error      { return m.wraps }
 // the connection.
 type quicErr struct{ timeout, wraps bool }
 
+// quicErrs has the other form of Unwrap.
+type quicErrs struct{}
+
+func (quicErrs) Error() string   { return "quic" }
+func (quicErrs) Unwrap() []error { return []error{net.ErrClosed, errors.New("x")} }
+
 func (quicErr) Error() string        { return "quic" }
 func (e quicErr) Timeout() bool      { return e.timeout }
 func (quicErr) Is(target error) bool { return target == net.ErrClosed }
@@ -184,7 +190,7 @@ func TestDiagnoseTrees(t *testing.T) {
 	for want, errs := range map[Cause][]error{
 		Unknown: {
 			nil, errors.New("timeout"), &net.OpError{Op: "read"},
-			fakeErr{}, fakeErr{is: net.ErrClosed}, quicErr{}, quicErr{wraps: true}, errors.Join(errors.New("a"), errors.New("b")), ErrNotTCP,
+			fakeErr{}, fakeErr{is: net.ErrClosed}, quicErr{}, quicErr{wraps: true}, quicErrs{}, errors.Join(errors.New("a"), errors.New("b")), ErrNotTCP,
 			&net.DNSError{Err: "no such host"},
 		},
 		Dead: {fakeErr{dead: true}, fmt.Errorf("%w, %w", errors.New("x"), fakeErr{dead: true, timeout: true})},

@@ -13,13 +13,9 @@ import (
 // net.Dialer. The copy does not set the keepalive options of package net. It sets o in its
 // Control hooks, after calling those of d, so do not replace them.
 //
-// A dial returns
-//
-//   - an [*OptionError] in a [*net.OpError] if a value in o is negative or out of range;
-//   - the kernel's error if it refuses an option, for example EPERM in a sandbox that
-//     forbids setsockopt.
-//
-// A dial ignores options that the system does not support, see [Options.Validate]. Networks
+// A dial returns an [*OptionError] in a [*net.OpError] if a value in o is negative or out of
+// range, or if the kernel refuses it, for example with EPERM in a sandbox that forbids
+// TCP_KEEPIDLE. A dial ignores options that the system does not support, see [Options.Validate]. Networks
 // other than TCP are dialed without o.
 //
 // On Linux, a user timeout also limits connect. For example, with UserTimeout 4.5s and a
@@ -74,7 +70,7 @@ func chain(first, second hook) hook {
 // [net.Dialer.Control] and, on Linux only, for [net.ListenConfig.Control]. [Dialer] and
 // [ListenConfig] do more than this hook, and are correct on every system.
 //
-// It returns the errors that Dialer lists, and ignores unsupported options and networks
+// It returns an [*OptionError] as a dial does, and ignores unsupported options and networks
 // other than TCP. On a Multipath TCP socket that lacks an option it returns an error.
 // Package net then creates a plain TCP socket and calls the hook again.
 //

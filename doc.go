@@ -51,14 +51,15 @@
 // Setting options on a connection that has been idle for a while has side effects.
 //
 //   - On Linux, if the connection has been silent for longer than Idle, the kernel sends a probe
-//     at once. Each further call sends another one. A user timeout includes the silence before the
-//     call, so that one lost probe can drop the connection.
+//     at once. Each further call sends another one and counts it, so that Count+1 calls while no
+//     answer arrives drop the connection. A user timeout includes the silence before the call,
+//     so that one lost probe can drop the connection.
 //   - On macOS, the BSDs and illumos, the kernel drops a live connection on which Idle is set after
 //     a silence of Interval·Count or more, unless a segment arrives within Idle. For example,
 //     with Idle 45s, Interval 5s and Count 3 this happens after 15s of silence. On FreeBSD,
 //     Enable returns an error instead. The other systems do not report the silence.
-//   - Repeated calls with the same options are safe there and on gVisor, because Enable does
-//     not set values that are in effect already.
+//   - Repeated calls with the same options are safe on macOS, the BSDs, illumos and gVisor, because
+//     Enable does not set values that are in effect already.
 //   - macOS, NetBSD and OpenBSD do not start the timer again when keepalive is turned off and on,
 //     until the next segment arrives. NetBSD sends the first probe after Interval instead of Idle.
 //
@@ -84,5 +85,6 @@
 //   - On illumos, set Interval and Count together. From one of them the kernel derives the
 //     other, for a product of 8 minutes. A Count below 8 alone sets an Interval of 60s, and the
 //     connection is dropped after 8 minutes nevertheless.
-//   - On gVisor, each Enable that changes a setting restarts the idle time.
+//   - On gVisor, each Enable that changes a setting restarts the idle time. gVisor looks like Linux,
+//     so the first call that depends on the difference asks the kernel with a new socket.
 package keepalive

@@ -89,13 +89,21 @@ func (p *platform) effective(o Options) (_ Options, giveUp time.Duration, ok boo
 		giveUp = p.defaultAbort
 	}
 	if u := o.UserTimeout; u != 0 && u != NoUserTimeout && o.Interval > 0 && p.userTimeoutRule != ignoresUserTimeout {
-		probes := max(1, (u-o.Idle+o.Interval-1)/o.Interval)
-		limit := mulSat(o.Interval, int64(probes))
+		limit := mulSat(o.Interval, probesUntil(u, o.Idle, o.Interval))
 		if p.userTimeoutRule == userTimeoutReplacesCount || limit < giveUp {
 			giveUp = limit
 		}
 	}
 	return o, giveUp, true
+}
+
+// probesUntil returns the number of intervals from the time at until the first look at which a
+// user timeout is over, at least one.
+func probesUntil(user, at, interval time.Duration) int64 {
+	if user <= at {
+		return 1
+	}
+	return int64((user-at-1)/interval) + 1
 }
 
 // mulSat returns d·n, or maxDuration if that is longer.
@@ -119,8 +127,8 @@ func addSat(d, e time.Duration) time.Duration {
 // does not acknowledge, if that is later. For example, DetectWithin(30*time.Second)
 // returns idle=14s,interval=4s,count=3,user-timeout=25.5s on Linux.
 //
-// The options send three probes, so that one lost probe does not drop the connection.
-// They leave 1/9 of d for late timers. Consider that
+// The options send three probes, so that one lost probe does not drop the connection (two
+// below 4s, one below 3s). They leave 1/9 of d for late timers. Consider that
 //
 //   - a user timeout drops a peer that answers, but keeps its receive window closed for d;
 //   - a user timeout also limits connect on Linux, if it is set before, as by [Dialer]. For

@@ -24,8 +24,8 @@ type Info struct {
 	Silence time.Duration
 
 	// Probes is the number of unanswered probes: of keepalive, or of a closed window. On
-	// Linux the next acknowledgment resets it. After data without an acknowledgment it
-	// still includes earlier probes (measured, Linux 6.18).
+	// Linux the next acknowledgment resets it. If the peer sends data that acknowledges
+	// nothing new, Probes still includes earlier probes (measured, Linux 6.18).
 	Probes int
 
 	// Unacked is how much sent data the peer has not acknowledged: segments on Linux, bytes
@@ -80,7 +80,8 @@ type infoCall struct {
 }
 
 // Inspect returns the state of conn as its kernel reports it. It accepts the same
-// connections as [Enable]. It does not consume a pending error, and makes one system call.
+// connections as [Enable]. It does not consume a pending error. It makes one system call for a
+// *net.TCPConn, and two for a wrapper.
 //
 // It reads TCP_INFO on Linux and FreeBSD, TCP_CONNECTION_INFO on macOS, and SIO_TCP_INFO on
 // Windows 10 version 1703 or later. On other systems, and under emulators such as gVisor,
@@ -125,11 +126,12 @@ const minRTO = 200 * time.Millisecond
 // defaults; to read them, Suspect creates a socket.
 //
 // For example, with Idle 45s, Interval 5s and Count 3 a dead peer is suspect about 6s
-// after the first probe, and the kernel drops the connection 9s later.
+// after the first probe, when a second one is unanswered, and the kernel drops the connection
+// after 15s.
 //
 // Suspect can be wrong. Packet loss and long delays make a live peer suspect. A dead peer
 // becomes suspect before the kernel drops the connection, except if the options allow only
-// one probe.
+// one probe, or were set after a long silence with a user timeout that was over by then.
 //
 // Suspect returns false if the system reports neither Silence nor Retransmits.
 func (i Info) Suspect(o Options) bool { return host.variant().suspect(i, o) }
@@ -140,10 +142,13 @@ func (p *platform) suspect(i Info, o Options) bool {
 		if i.Silence >= 0 && i.Silence < i.sinceSend {
 			return false // the peer has answered since, but not to all
 		}
+		rto := wait
 		if o.UserTimeout > 0 { // before the kernel drops the connection
-			wait = min(wait, o.UserTimeout/2)
+			rto = min(rto, o.UserTimeout/2)
 		}
-		return i.Retransmits > 1 || i.Retransmits == 1 && i.sinceSend > wait
+		if i.Retransmits > 1 || i.Retransmits == 1 && i.sinceSend > rto {
+			return true
+		}
 	}
 	if i.Silence <= wait || i.Probes == 0 {
 		return false
@@ -162,7 +167,7 @@ func (p *platform) suspect(i Info, o Options) bool {
 	}
 	// The only probe can have been sent late.
 	late := first/8 + wait
-	if i.Probes > 0 && since > o.Interval+late {
+	if i.Probes > 0 && since > o.Interval+o.Interval/8+late {
 		return false // o was set after a long silence, so the probe may be recent
 	}
 	return since > min(late, max(wait, giveUp/2))
@@ -187,13 +192,15 @@ func (i Info) firstProbe(o Options) time.Duration {
 //   - keepalive is disabled;
 //   - data is unacknowledged and UserTimeout is not set. Linux then retransmits for about 15
 //     minutes;
-//   - a router has reported the peer as unreachable while data is unacknowledged;
+//   - a router has reported the peer as unreachable while data is unacknowledged, or the
+//     retransmission timeout has reached its limit;
 //   - the receive window of the peer is closed;
 //   - the system does not report Silence.
 //
 // The connection can be dropped later than that: by 1/8 because of late timers, and by
-// 2·(RTT + 0.2s) with data in flight. If o was set after a long silence, the estimate can
-// be wrong by an Interval. On FreeBSD it ignores UserTimeout.
+// 2·(RTT + 0.2s) with data in flight. It can be dropped an Interval earlier if UserTimeout
+// ends while a probe is late. If o was set after a long silence, the estimate can be wrong by
+// an Interval. On FreeBSD it ignores UserTimeout.
 func (i Info) Remaining(o Options) (d time.Duration, ok bool) { return host.variant().remaining(i, o) }
 
 func (p *platform) remaining(i Info, o Options) (time.Duration, bool) {
@@ -225,7 +232,7 @@ func (p *platform) remaining(i Info, o Options) (time.Duration, bool) {
 	}
 	left := max(0, int64(giveUp/o.Interval)-sent+1) // intervals from at
 	if u := o.UserTimeout; p.userTimeoutRule == userTimeoutReplacesCount && u != 0 && u != NoUserTimeout {
-		left = max(1, int64((u-at+o.Interval-1)/o.Interval))
+		left = probesUntil(u, at, o.Interval)
 	}
 	return max(0, addSat(at-i.Silence, mulSat(o.Interval, left))), true
 }

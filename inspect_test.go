@@ -28,6 +28,7 @@ func TestInspectDeath(t *testing.T) {
 		{o: Options{Idle: 2 * s, Interval: s, Count: 3}, probes: 3},
 		{o: Options{Idle: s, Interval: s, Count: 6}, probes: 6},
 		{o: Options{Idle: 3 * s, Interval: 2 * s, Count: 1}, probes: 1},
+		{o: Options{Idle: s, Interval: 4 * s, Count: 2}, probes: 2},
 		{o: Options{Idle: s, Interval: s, Count: 3, UserTimeout: 6 * s}, probes: 5},
 		{o: Options{Idle: s, Interval: s, Count: 3, UserTimeout: 5 * s}, unacked: true},
 		{o: Options{Idle: 9 * s, Interval: s, Count: 3, UserTimeout: 2 * s}, unacked: true},
@@ -65,8 +66,11 @@ func TestInspectDeath(t *testing.T) {
 				assert.GreaterOrEqual(t, i.Retransmits, last.Retransmits)
 				assert.Equal(t, c.unacked, i.Unacked > 0)
 				last = i
-				if i.Suspect(c.o) && suspected == 0 {
+				switch suspect := i.Suspect(c.o); {
+				case suspect && suspected == 0:
 					suspected = now
+				case !suspect:
+					assert.Zero(t, suspected, "no longer suspect after %v: %v", now, i)
 				}
 				left, ok := i.Remaining(c.o)
 				assert.True(t, ok)
@@ -308,6 +312,8 @@ func TestSuspectAndRemaining(t *testing.T) {
 		{"user timeout shorter than the count", linux, idle(41*s, 1), with(std, 10*s), false, 4 * s},
 		{"user timeout longer than the count", linux, idle(46*s, 2), with(std, 70*s), true, 24 * s},
 		{"negative", linux, idle(50*s, 2), Options{Idle: -1}, false, unknown},
+		{"written after unanswered probes", linux, Info{Silence: 47 * s, Probes: 2, Unacked: 1, rto: 300 * ms, sinceSend: 100 * ms}, std, true, unknown},
+		{"long Interval, second probe late", linux, answered(4*s+4*s+700*ms, 1), longInterval, true, 4 * s},
 		{"data in flight", linux, inFlight(100*ms, 0), std, false, unknown},
 		{"data in flight, user timeout", linux, inFlight(100*ms, 0), with(std, 9*s), false, 9*s + 200*ms},
 		{"retransmitted", linux, inFlight(100*ms, 1), with(std, 9*s), false, 9*s - 100*ms},

@@ -1,19 +1,19 @@
 package keepalive
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
-	"syscall"
 )
 
 // Enable turns keepalive on for conn and sets the fields of o that are not zero.
 // If o.Disabled is set, it sets the fields and turns keepalive off.
 //
 // conn is a [*net.TCPConn], a *tls.Conn, or another wrapper around a TCP
-// connection. A wrapper must embed a net.Conn, or have one of the methods
-// SyscallConn, NetConn, Unwrap, Raw and UnderlyingConn. No other method of a
-// wrapper is called. Enable can be called concurrently with Read, Write and Close.
+// connection. A wrapper must embed a net.Conn, or have the method SyscallConn of
+// [syscall.Conn], or one of NetConn, Unwrap, Raw and UnderlyingConn that returns a
+// net.Conn. No other method of a wrapper is called. Enable can be called concurrently with Read, Write and Close.
 // It does not affect deadlines.
 //
 // Enable returns
@@ -65,7 +65,7 @@ func ifClosed(conn net.Conn, err error) error {
 	if err == nil || errors.Is(err, errors.ErrUnsupported) {
 		return err
 	}
-	if closed := checkConnected(conn); errors.Is(closed, syscall.ENOTCONN) {
+	if closed, _ := checkConnected(conn); closed != nil {
 		return fmt.Errorf("%w (%w)", err, closed)
 	}
 	return err
@@ -81,12 +81,13 @@ func Disable(conn net.Conn) error {
 	if err := Enable(conn, Options{Disabled: true}); err != nil {
 		return err
 	}
-	return checkConnected(conn)
+	closed, err := checkConnected(conn)
+	return cmp.Or(closed, err)
 }
 
-func checkConnected(conn net.Conn) error {
-	_, err := withSocket(conn, struct{}{}, func(fd uintptr, _ struct{}) (struct{}, error) { return struct{}{}, host.checkConnected(fd) })
-	return err
+// checkConnected returns closed if conn has ended, and err if the kernel cannot be asked.
+func checkConnected(conn net.Conn) (closed, err error) {
+	return withSocket(conn, struct{}{}, func(fd uintptr, _ struct{}) (error, error) { return host.checkConnected(fd), nil })
 }
 
 // Get returns the options that are in effect on conn, as the kernel reports them.

@@ -32,8 +32,12 @@ var host = &platform{
 // detectGVisor returns the table for gVisor, which looks like Linux, if fd is one of its
 // sockets. All differences are measured (runsc of 2022-12 and 2026-09).
 func detectGVisor(p *platform, fd uintptr) *platform {
+	const tcpListen = 10 // include/net/tcp_states.h
 	t, err := readInfo(fd)
-	if err != nil || !isGVisor(&t) {
+	switch {
+	case err == nil && t.State == tcpListen: // it has no Snd_mss on Linux either
+		return nil
+	case err != nil || !isGVisor(&t):
 		return p
 	}
 	gvisor := *p

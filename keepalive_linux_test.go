@@ -145,3 +145,17 @@ func testUserTimeoutNearAProbe(t testing.TB) {
 	assert.Equal(t, 5*time.Second, o.DetectionTime(), "at the longest")
 	assert.LessOrEqual(t, time.Since(ended), 5*time.Second*9/8+time.Second/2)
 }
+
+// TestVariantOfListener: the first socket that the package sees may be a listener, of which
+// Linux does not report what tells it from gVisor.
+func TestVariantOfListener(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { l.Close() })
+	c, err := l.(*net.TCPListener).SyscallConn()
+	require.NoError(t, err)
+	p := &platform{variants: &variants{detect: detectGVisor}}
+	require.NoError(t, c.Control(func(fd uintptr) { assert.Same(t, p, p.variantOf(fd)) }))
+	assert.Equal(t, host.variant() != host, p.variant() != p, "asks again")
+}

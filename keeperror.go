@@ -12,11 +12,11 @@ import (
 // For example, pgx 5 and go-redis 9 read again after ETIMEDOUT (measured).
 //
 // KeepError keeps the first error of Read or Write that [Diagnose] reports as Dead, Reset or
-// Unreachable. It returns this error from every later Read and Write, also after Close. It
-// does not keep EPIPE, because EPIPE does not contain the reason.
+// Unreachable. Every later error of Read and Write is this one, also after Close. It does not
+// keep EPIPE, because EPIPE does not contain the reason.
 //
 // If onError is not nil, it is called once, with conn and the error, before the Read or Write
-// returns. Use it to learn the reason if a library replaces errors. For example, Exec of pgx
+// that got the error returns. A concurrent call may return the error earlier. Use it to learn the reason if a library replaces errors. For example, Exec of pgx
 // 5.12 returns "conn closed" (measured).
 //
 // The kept error matches the original with errors.Is and errors.As, but its method
@@ -24,23 +24,17 @@ import (
 // for an expired deadline.
 //
 // The result has the methods SyscallConn and CloseWrite if conn has them, and [Enable] and the
-// other functions of this package accept it. Unlike a *net.TCPConn it cannot use sendfile
-// or splice. A *net.UDPConn or *net.IPConn, also in a wrapper, is returned unchanged,
+// other functions of this package accept it. It has no other methods, so it cannot use
+// sendfile, splice or writev, and HTTP/2 does not recognize a *tls.Conn in it. Wrap the
+// connection below TLS. If conn is nil, the result is nil. A *net.UDPConn or *net.IPConn, also in a wrapper, is returned unchanged,
 // because an error does not end it.
 func KeepError(conn net.Conn, onError func(conn net.Conn, err error)) net.Conn {
-	inner := conn
-	for range maxDepth {
-		switch inner.(type) {
-		case nil, *net.TCPConn, *net.UnixConn:
-		case *net.UDPConn, *net.IPConn:
-			return conn
-		default:
-			if next, ok := unwrap(inner); ok {
-				inner = next
-				continue
-			}
-		}
-		break
+	if conn == nil {
+		return nil
+	}
+	switch _, inner, _ := findSocket(conn); inner.(type) {
+	case *net.UDPConn, *net.IPConn:
+		return conn
 	}
 	c := &errorKeeper{Conn: conn, onError: onError}
 	sc, hasSyscallConn := conn.(syscall.Conn)

@@ -165,6 +165,8 @@ func TestKeepErrorMethods(t *testing.T) {
 		assert.Equal(t, c.closeWrite, ok, name)
 		assert.Equal(t, c.conn, kept.(interface{ NetConn() net.Conn }).NetConn(), name)
 	}
+	assert.Nil(t, KeepError(nil, nil))
+	assert.NotPanics(t, func() { KeepError((*tls.Conn)(nil), nil) })
 	udp, err := net.Dial("udp", "127.0.0.1:9")
 	if err == nil {
 		t.Cleanup(func() { udp.Close() })

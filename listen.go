@@ -20,13 +20,9 @@ import (
 // errors, does not set UserTimeout, and sets nothing if o.Disabled is set. If that matters,
 // use [Listener].
 //
-// Listen returns
-//
-//   - an [*OptionError] in a [*net.OpError] if a value in o is negative or out of range;
-//   - the kernel's error if it refuses an option, for example EPERM in a sandbox that
-//     forbids setsockopt.
-//
-// Listen ignores options that the system does not support. On networks other than TCP it
+// Listen returns an [*OptionError] in a [*net.OpError] if a value in o is negative or out of
+// range, or if the kernel refuses it, for example with EPERM in a sandbox that forbids
+// TCP_KEEPIDLE. Listen ignores options that the system does not support. On networks other than TCP it
 // ignores o.
 //
 // Package net listens with Multipath TCP. If Linux lacks an option for it (the user timeout
@@ -76,7 +72,7 @@ func (p *platform) controlListener(network string, c syscall.RawConn, o Options)
 	switch {
 	case err != nil:
 		return fmt.Errorf("keepalive: %w", err)
-	case set != nil:
+	case set != nil && !p.sys().isUnsupported(set):
 		return p.optionError(userTimeout, int64(o.UserTimeout), "setsockopt", set)
 	}
 	return nil
@@ -127,9 +123,10 @@ type Listener struct {
 
 	Options Options
 
-	// OnError is called with a connection and the error of [Enable] or [Get], before Accept
-	// returns the connection. It is not called for [ErrNotTCP]. If OnError is nil, errors
-	// are ignored, and Options that are out of range set nothing. Accept waits for OnError.
+	// OnError is called if the options of a connection cannot be set, with the error of
+	// [Enable], or if the connection has ended, with an error matching syscall.ENOTCONN. Accept
+	// returns the connection after it. OnError is not called for [ErrNotTCP]. If OnError is nil,
+	// errors are ignored, and Options that are out of range set nothing.
 	OnError func(net.Conn, error)
 }
 
@@ -145,7 +142,7 @@ func (l Listener) Accept() (net.Conn, error) {
 		return conn, nil
 	}
 	if err == nil {
-		err = checkConnected(conn)
+		err, _ = checkConnected(conn)
 	}
 	if err != nil && !errors.Is(err, ErrNotTCP) {
 		l.OnError(conn, err)

@@ -34,7 +34,7 @@ func inThread(t testing.TB, enter func() error, f func()) {
 	t.Helper()
 	done := make(chan error)
 	go func() {
-		runtime.LockOSThread() // maxDuration unlocked, so the thread is not used again
+		runtime.LockOSThread() // never unlocked, so the thread is not used again
 		err := enter()
 		if err == nil {
 			defer close(done)

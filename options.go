@@ -66,9 +66,9 @@ type Options struct {
 	Disabled bool
 }
 
-// NoUserTimeout is a UserTimeout without a limit. The kernel then uses its own
-// limit for retransmissions; Windows, illumos and Solaris have none. [Get] returns
-// NoUserTimeout if no user timeout is set.
+// NoUserTimeout is a UserTimeout that removes the limit. Linux, macOS and FreeBSD then stop
+// retransmitting at a limit of the system. Windows, illumos and Solaris do not stop. [Get]
+// returns NoUserTimeout if no user timeout is set.
 const NoUserTimeout = time.Duration(math.MaxInt64)
 
 // Validate reports whether this system accepts o. It checks the ranges, and then

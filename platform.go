@@ -74,7 +74,7 @@ func (p *platform) sys() kernel {
 // variants finds out which variant of a system runs this program. For example,
 // gVisor looks like Linux, and Windows before 10 version 1709 lacks options.
 type variants struct {
-	detect func(p *platform, fd uintptr) *platform // asks with any TCP socket
+	detect func(p *platform, fd uintptr) *platform // asks with a TCP socket; nil: cannot tell
 	found  atomic.Pointer[platform]
 }
 
@@ -86,6 +86,9 @@ func (p *platform) variantOf(fd uintptr) *platform {
 	v := p.variants.found.Load()
 	if v == nil {
 		v = p.variants.detect(p, fd)
+		if v == nil {
+			return p
+		}
 		p.variants.found.Store(v)
 	}
 	return v

@@ -372,7 +372,7 @@ func TestIsTCP(t *testing.T) {
 	}
 }
 
-// FuzzEncode: what the kernel is asked for is maxDuration less than what the caller
+// FuzzEncode: what the kernel is asked for is never less than what the caller
 // asked for, nor a whole unit more, and out of range is refused.
 func FuzzEncode(f *testing.F) {
 	for _, d := range []int64{1, 999_999_999, 1e9, 1e9 + 1, 1500 * 1e6, 32767 * 1e9, 32767*1e9 + 1, math.MaxInt64 - 1, math.MaxInt64, -1, math.MinInt64, 0} {

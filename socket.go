@@ -83,7 +83,7 @@ func findSocket(conn net.Conn) (c syscall.RawConn, inner net.Conn, err error) {
 	}()
 	var refused error
 	for range maxDepth {
-		if v := reflect.ValueOf(inner); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		if isNil(inner) {
 			return nil, nil, nilConn(inner, conn)
 		}
 		if sc, ok := inner.(syscall.Conn); ok {
@@ -91,7 +91,7 @@ func findSocket(conn net.Conn) (c syscall.RawConn, inner net.Conn, err error) {
 			switch {
 			case err != nil:
 				refused = fmt.Errorf("keepalive: %T has no socket: SyscallConn: %w", inner, err)
-			case c == nil:
+			case isNil(c):
 				refused = fmt.Errorf("keepalive: SyscallConn of %T returned nil", inner)
 			default:
 				return c, inner, nil
@@ -108,6 +108,12 @@ func findSocket(conn net.Conn) (c syscall.RawConn, inner net.Conn, err error) {
 		}
 	}
 	return nil, nil, fmt.Errorf("keepalive: %T wraps itself, or is wrapped more than %d times", conn, maxDepth)
+}
+
+// isNil reports whether v is nil or a nil pointer.
+func isNil(v any) bool {
+	r := reflect.ValueOf(v)
+	return !r.IsValid() || r.Kind() == reflect.Pointer && r.IsNil()
 }
 
 // unwrap returns the connection inside conn.
@@ -175,5 +181,5 @@ func noSocket(conn net.Conn) error {
 	if pipe, _ := net.Pipe(); reflect.TypeOf(conn) == reflect.TypeOf(pipe) {
 		return fmt.Errorf("keepalive: %T: %w", conn, ErrNotTCP)
 	}
-	return fmt.Errorf("keepalive: cannot find the socket of %T: it has no SyscallConn, NetConn, Unwrap, Raw or UnderlyingConn method, and embeds no net.Conn", conn)
+	return fmt.Errorf("keepalive: cannot find the socket of %T: it has no SyscallConn method, no NetConn, Unwrap, Raw or UnderlyingConn method that returns a net.Conn, and embeds no net.Conn", conn)
 }
