@@ -85,7 +85,7 @@ func DialWith(dialer net.Dialer, network string) (*net.TCPConn, *Far, error) {
 	if addr := os.Getenv(Env); addr != "" {
 		return dialRemote(dialer, addr, network)
 	}
-	l, err := listen(network)
+	l, err := listen(network, loopback(network))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -130,14 +130,17 @@ func Need(t testing.TB, err error) {
 	}
 }
 
-func listen(network string) (net.Listener, error) {
-	host := "127.0.0.1:0"
+func loopback(network string) string {
 	if network == "tcp6" {
-		host = "[::1]:0"
+		return "::1"
 	}
-	l, err := net.Listen(network, host)
+	return "127.0.0.1"
+}
+
+func listen(network, host string) (net.Listener, error) {
+	l, err := net.Listen(network, net.JoinHostPort(host, "0"))
 	if err != nil && network == "tcp6" {
-		err = fmt.Errorf("%w: no IPv6 on loopback: %w", errors.ErrUnsupported, err)
+		err = fmt.Errorf("%w: no IPv6 at %s: %w", errors.ErrUnsupported, host, err)
 	}
 	return l, err
 }
@@ -226,7 +229,11 @@ func Serve(l net.Listener) error {
 			if !lines.Scan() {
 				return
 			}
-			data, err := listen(lines.Text())
+			host := loopback(lines.Text())
+			if local := conn.LocalAddr().(*net.TCPAddr).IP; !local.IsLoopback() {
+				host = local.String() // the address that the client reaches
+			}
+			data, err := listen(lines.Text(), host)
 			if err != nil {
 				answer("", err)
 				return
