@@ -72,8 +72,10 @@ func command(t testing.TB, stdin string, name string, args ...string) string {
 	cmd := exec.Command(name, args...)
 	cmd.Stdin = strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
-	if err != nil && strings.Contains(string(out), "Operation not permitted") {
-		t.Skipf("not supported here: %s: %s", name, out)
+	for _, missing := range []string{"Operation not permitted", "Unknown device type"} { // privileges, and veth
+		if err != nil && strings.Contains(string(out), missing) {
+			t.Skipf("not supported here: %s: %s", name, out)
+		}
 	}
 	require.NoErrorf(t, err, "%s %v: %s", name, args, out)
 	return string(out)
