@@ -9,4 +9,4 @@ var errBrokenPipe error
 func dead(error) bool         { return false }
 func reset(error) bool        { return false }
 func notConnected(error) bool { return false }
-func untranslated(error) bool { return false }
+func untranslated(error) bool { return hostErrnos }

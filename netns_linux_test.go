@@ -63,6 +63,15 @@ func loopbackUp() error {
 	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
 }
 
+// needLinuxKernel skips a test of details of the Linux kernel: network namespaces, sysctls,
+// /proc/net, and strace.
+func needLinuxKernel(t testing.TB) {
+	t.Helper()
+	if rig == "gvisor" {
+		t.Skip("not supported here: gVisor does not have this detail of the Linux kernel")
+	}
+}
+
 // command runs a program, and skips the test where it is not installed.
 func command(t testing.TB, stdin string, name string, args ...string) string {
 	t.Helper()

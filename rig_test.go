@@ -3,7 +3,6 @@ package keepalive
 import (
 	"os"
 	"strings"
-	"testing"
 )
 
 // rig is what CI runs the tests on, such as wine8; see .ci/rig.
@@ -30,12 +29,3 @@ var rigLacks = map[string]bool{
 
 // qemuUser: programs for other processors, but for 386, which runs natively.
 var qemuUser = rig == "arm" || rig == "arm64" || rig == "s390x" || rig == "mips64le" || rig == "riscv64"
-
-// needLinuxKernel skips a test of details of the Linux kernel: network namespaces, sysctls,
-// /proc/net, and strace.
-func needLinuxKernel(t testing.TB) {
-	t.Helper()
-	if rig == "gvisor" {
-		t.Skip("not supported here: gVisor does not have this detail of the Linux kernel")
-	}
-}
