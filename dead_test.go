@@ -105,12 +105,12 @@ func TestDeadPeer(t *testing.T) {
 		want := detection(c.o, c.unacked)
 		t.Run(fmt.Sprintf("%v,%v,%v,user-timeout=%v,unacked=%v", c.o.Idle, c.o.Interval, c.o.Count, c.o.UserTimeout, c.unacked), realtime.Test(func(t testing.TB) {
 			conn, far := testpeer.New(t, "tcp")
-			testpeer.Need(t, Enable(conn, c.o))
+			testpeer.SkipIfUnsupported(t, Enable(conn, c.o))
 			if host.variant().userTimeoutRule != ignoresUserTimeout && !c.unacked {
 				assert.Equal(t, want, c.o.DetectionTime())
 			}
 			began, ended := exchange(t, conn, far)
-			testpeer.Need(t, far.Deaf())
+			testpeer.SkipIfUnsupported(t, far.Deaf())
 			if c.unacked {
 				began = time.Now()
 				_, err := conn.Write([]byte{1})
@@ -132,10 +132,10 @@ func testDeadPeerOfDialer(t testing.TB) {
 	o := Options{Idle: time.Second, Interval: time.Second, Count: 2, UserTimeout: 2500 * time.Millisecond}
 	began := time.Now()
 	conn, far, err := testpeer.DialWith(*Dialer(nil, o), "tcp")
-	testpeer.Need(t, err)
+	testpeer.SkipIfUnsupported(t, err)
 	t.Cleanup(func() { conn.Close(); far.Close() })
 	ended := time.Now()
-	testpeer.Need(t, far.Deaf())
+	testpeer.SkipIfUnsupported(t, far.Deaf())
 	inForce(t, conn, o)
 	want := detection(o, false)
 	conn.SetReadDeadline(began.Add(want + want/8 + 2*time.Second))
@@ -148,9 +148,9 @@ func testDeadPeerOfDialer(t testing.TB) {
 func TestDeadPeerUnacked(t *testing.T) {
 	t.Parallel()
 	conn, far := testpeer.New(t, "tcp")
-	testpeer.Need(t, Enable(conn, Options{Idle: time.Second, Interval: time.Second, Count: 1}))
+	testpeer.SkipIfUnsupported(t, Enable(conn, Options{Idle: time.Second, Interval: time.Second, Count: 1}))
 	exchange(t, conn, far)
-	testpeer.Need(t, far.Deaf())
+	testpeer.SkipIfUnsupported(t, far.Deaf())
 	_, err := conn.Write([]byte{1})
 	require.NoError(t, err)
 	conn.SetReadDeadline(time.Now().Add(6 * time.Second)) // three times what it takes when idle
@@ -177,9 +177,9 @@ func TestOutage(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%v,%v,%v,user-timeout=%v,outage=%v", c.o.Idle, c.o.Interval, c.o.Count, c.o.UserTimeout, c.outage), realtime.Test(func(t testing.TB) {
 			conn, far := testpeer.New(t, "tcp")
-			testpeer.Need(t, Enable(conn, c.o))
+			testpeer.SkipIfUnsupported(t, Enable(conn, c.o))
 			exchange(t, conn, far)
-			testpeer.Need(t, far.Deaf())
+			testpeer.SkipIfUnsupported(t, far.Deaf())
 			silent := func(d time.Duration) {
 				conn.SetReadDeadline(time.Now().Add(d))
 				_, err := conn.Read(make([]byte, 1))
@@ -206,7 +206,7 @@ func testVanishedPeer(t testing.TB) {
 		require.NoError(t, err)
 	}
 	began, ended := exchange(t, conn, far)
-	testpeer.Need(t, far.Vanish())
+	testpeer.SkipIfUnsupported(t, far.Vanish())
 	conn.SetReadDeadline(began.Add(20 * time.Second))
 	_, err = conn.Read(make([]byte, 1))
 	within(t, o.Idle, began, ended)

@@ -35,11 +35,11 @@ func TestInspectDeath(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%v,unacked=%v", c.o, c.unacked), realtime.Test(func(t testing.TB) {
 			conn, far := testpeer.New(t, "tcp")
-			testpeer.Need(t, Enable(conn, c.o))
+			testpeer.SkipIfUnsupported(t, Enable(conn, c.o))
 			_, err := Inspect(conn)
-			testpeer.Need(t, err)
+			testpeer.SkipIfUnsupported(t, err)
 			exchange(t, conn, far)
-			testpeer.Need(t, far.Deaf())
+			testpeer.SkipIfUnsupported(t, far.Deaf())
 			if c.unacked {
 				_, err := conn.Write([]byte{1})
 				require.NoError(t, err)
@@ -106,27 +106,27 @@ func TestInspectLate(t *testing.T) {
 		prepare func(t testing.TB, conn net.Conn, far *testpeer.Far, o Options)
 	}{
 		"set after a silence": {Options{Idle: s, Interval: s, Count: 3}, true, func(t testing.TB, conn net.Conn, far *testpeer.Far, o Options) {
-			testpeer.Need(t, Enable(conn, Options{Idle: 100 * s}))
-			testpeer.Need(t, far.Deaf())
+			testpeer.SkipIfUnsupported(t, Enable(conn, Options{Idle: 100 * s}))
+			testpeer.SkipIfUnsupported(t, far.Deaf())
 			time.Sleep(3 * s) // the silence itself
 			require.NoError(t, Enable(conn, o))
 		}},
 		"and the user timeout is over": {Options{Idle: s, Interval: 2 * s, Count: 3, UserTimeout: 2500 * time.Millisecond}, true, func(t testing.TB, conn net.Conn, far *testpeer.Far, o Options) {
-			testpeer.Need(t, Enable(conn, Options{Idle: 100 * s}))
-			testpeer.Need(t, far.Deaf())
+			testpeer.SkipIfUnsupported(t, Enable(conn, Options{Idle: 100 * s}))
+			testpeer.SkipIfUnsupported(t, far.Deaf())
 			time.Sleep(3 * s)
 			require.NoError(t, Enable(conn, o))
 		}},
 		"an answered probe, seldom": {Options{Idle: s, Interval: 3 * s, Count: 1}, false, func(t testing.TB, conn net.Conn, far *testpeer.Far, o Options) {
-			testpeer.Need(t, Enable(conn, o))
+			testpeer.SkipIfUnsupported(t, Enable(conn, o))
 			time.Sleep(s + s/2) // by then one is answered
-			testpeer.Need(t, far.Deaf())
+			testpeer.SkipIfUnsupported(t, far.Deaf())
 		}},
 	} {
 		t.Run(name, realtime.Test(func(t testing.TB) {
 			conn, far := testpeer.New(t, "tcp")
 			_, err := Inspect(conn)
-			testpeer.Need(t, err)
+			testpeer.SkipIfUnsupported(t, err)
 			exchange(t, conn, far)
 			c.prepare(t, conn, far, c.o)
 			start := time.Now()
@@ -162,8 +162,8 @@ func testInspectAlive(t testing.TB) {
 	o := Options{Idle: time.Second, Interval: time.Second, Count: 2}
 	conn, far := testpeer.New(t, "tcp")
 	i, err := Inspect(conn)
-	testpeer.Need(t, err)
-	testpeer.Need(t, Enable(conn, o))
+	testpeer.SkipIfUnsupported(t, err)
+	testpeer.SkipIfUnsupported(t, Enable(conn, o))
 	exchange(t, conn, far)
 	before, err := Inspect(conn)
 	require.NoError(t, err)
@@ -191,7 +191,7 @@ func TestInspectConnections(t *testing.T) {
 	t.Parallel()
 	conn, far := testpeer.New(t, "tcp")
 	_, err := Inspect(conn)
-	testpeer.Need(t, err)
+	testpeer.SkipIfUnsupported(t, err)
 	wrapped, err := Inspect(struct{ net.Conn }{conn})
 	require.NoError(t, err)
 	assert.Zero(t, wrapped.Unacked, "nothing was sent")

@@ -70,15 +70,15 @@ func TestSetAndReadBack(t *testing.T) {
 				"off":                     with(func(o *Options) { o.Disabled = true }),
 			} {
 				t.Run(name, func(t *testing.T) {
-					testpeer.Need(t, Enable(conn, o))
+					testpeer.SkipIfUnsupported(t, Enable(conn, o))
 					got, err := Get(conn)
-					testpeer.Need(t, err)
+					testpeer.SkipIfUnsupported(t, err)
 					if got.UserTimeout == 0 { // the system has none
 						o.UserTimeout = 0
 					}
 					require.Equal(t, rounded(o), got)
 					seen, err := far.Seen()
-					testpeer.Need(t, err)
+					testpeer.SkipIfUnsupported(t, err)
 					require.Equal(t, sockopts(rounded(o)), seen)
 				})
 			}
@@ -136,9 +136,9 @@ func TestLimits(t *testing.T) {
 				if v == r.max && err != nil && hostLimits {
 					continue
 				}
-				testpeer.Need(t, err)
+				testpeer.SkipIfUnsupported(t, err)
 				got, err := Get(conn)
-				testpeer.Need(t, err)
+				testpeer.SkipIfUnsupported(t, err)
 				assert.Equal(t, o.field(i), got.field(i))
 			}
 			var least Options
@@ -157,10 +157,10 @@ func TestZeroLeavesAlone(t *testing.T) {
 	t.Parallel()
 	conn, _ := testpeer.New(t, "tcp")
 	before := Options{Idle: 40 * time.Second, Interval: 20 * time.Second, Count: 7, UserTimeout: 90 * time.Second}
-	testpeer.Need(t, Enable(conn, before))
-	testpeer.Need(t, Enable(conn, Options{}))
+	testpeer.SkipIfUnsupported(t, Enable(conn, before))
+	testpeer.SkipIfUnsupported(t, Enable(conn, Options{}))
 	got, err := Get(conn)
-	testpeer.Need(t, err)
+	testpeer.SkipIfUnsupported(t, err)
 	assert.Equal(t, before, got)
 	require.NoError(t, Enable(conn, Options{Interval: 30 * time.Second}))
 	got, err = Get(conn)
@@ -173,7 +173,7 @@ func TestDisable(t *testing.T) {
 	t.Parallel()
 	conn, _ := testpeer.New(t, "tcp")
 	fresh, err := Get(conn)
-	testpeer.Need(t, err)
+	testpeer.SkipIfUnsupported(t, err)
 	assert.True(t, fresh.Disabled, "off, before anyone turned it on")
 	o := Options{Idle: 40 * time.Second, Interval: 20 * time.Second, Count: 7, UserTimeout: 80 * time.Second}
 	if fresh.UserTimeout == 0 { // none here
@@ -195,12 +195,12 @@ func TestRestore(t *testing.T) {
 	t.Parallel()
 	conn, _ := testpeer.New(t, "tcp")
 	fresh, err := Get(conn)
-	testpeer.Need(t, err)
+	testpeer.SkipIfUnsupported(t, err)
 	for _, o := range []Options{
 		{Idle: 40 * time.Second, Interval: 20 * time.Second, Count: 7, UserTimeout: 90 * time.Second},
 		{Idle: 41 * time.Second, Interval: 21 * time.Second, Count: 8, UserTimeout: NoUserTimeout, Disabled: true},
 	} {
-		testpeer.Need(t, Enable(conn, o))
+		testpeer.SkipIfUnsupported(t, Enable(conn, o))
 		require.NoError(t, Enable(conn, fresh))
 		got, err := Get(conn)
 		require.NoError(t, err)
@@ -245,7 +245,7 @@ func TestConnections(t *testing.T) {
 			t.Run(name+" over "+network, func(t *testing.T) {
 				t.Parallel()
 				conn, _ := testpeer.New(t, network)
-				testpeer.Need(t, Enable(wrap(conn), o))
+				testpeer.SkipIfUnsupported(t, Enable(wrap(conn), o))
 				got, err := Get(conn)
 				require.NoError(t, err)
 				assert.Equal(t, []any{o.Idle, o.Interval, o.Count, false}, []any{got.Idle, got.Interval, got.Count, got.Disabled})
@@ -357,7 +357,7 @@ func TestReset(t *testing.T) {
 	err = rc.Read(func(fd uintptr) bool { return host.sys().getpeername(fd) != nil })
 	consumed := reset(err) // on Windows, where it is a real read
 	if !consumed {
-		testpeer.Need(t, err)
+		testpeer.SkipIfUnsupported(t, err)
 	}
 	_, gerr := Get(conn)
 	for i, err := range []error{Enable(conn, Options{Idle: 45 * time.Second}), Disable(conn), gerr} {
@@ -376,7 +376,7 @@ func TestBadInput(t *testing.T) {
 	const huge = time.Duration(1<<63 - 2)
 	conn, _ := testpeer.New(t, "tcp")
 	before, err := Get(conn)
-	testpeer.Need(t, err)
+	testpeer.SkipIfUnsupported(t, err)
 	for _, c := range []struct {
 		o      Options
 		option string
@@ -438,7 +438,7 @@ func TestControl(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
 	got, err := Get(conn)
-	testpeer.Need(t, err)
+	testpeer.SkipIfUnsupported(t, err)
 	assert.Equal(t, []any{o.Idle, o.Interval, o.Count, false}, []any{got.Idle, got.Interval, got.Count, got.Disabled})
 
 	require.NoError(t, o.Control("unix", "", nil), "other networks pass through")

@@ -112,14 +112,14 @@ func Accepted(conn *net.TCPConn) *Far {
 func New(t testing.TB, network string) (*net.TCPConn, *Far) {
 	t.Helper()
 	conn, far, err := Dial(network)
-	Need(t, err)
+	SkipIfUnsupported(t, err)
 	t.Cleanup(func() { conn.Close(); far.Close() })
 	return conn, far
 }
 
-// Need skips the test, and says why, when what it needs is not to be had on
-// this system or with this user's rights; any other error fails it.
-func Need(t testing.TB, err error) {
+// SkipIfUnsupported skips the test, with the reason, if something is not supported on
+// this system, or not allowed for this user. Any other error fails the test.
+func SkipIfUnsupported(t testing.TB, err error) {
 	t.Helper()
 	switch {
 	case err == nil:
