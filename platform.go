@@ -204,7 +204,7 @@ func (p *platform) checkTotal(o Options) error {
 		return nil
 	}
 	return &OptionError{Option: count.String(), Value: o.Count, Err: fmt.Errorf(
-		"Idle + Interval·Count is %v with Idle %v and Interval %v: must be at most %v on %s", total, o.Idle, o.Interval, p.maxTotal, p.name)}
+		"with Idle %v and Interval %v, Idle + Interval·Count is %v: must be at most %v on %s", o.Idle, o.Interval, total, p.maxTotal, p.name)}
 }
 
 // or returns o with the fields of other for those that are zero.

@@ -186,10 +186,10 @@ func (c Case) write(conn Conn, side int) error {
 		}
 		n, err := conn.Write(b[pos : pos+size])
 		if n < 0 || n > size || n < size && err == nil {
-			return fmt.Errorf("Write of %d bytes returned %d, %v", size, n, err)
+			return fmt.Errorf("write of %d bytes returned %d, %v", size, n, err)
 		}
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			return fmt.Errorf("Write at %d of %d: %w", pos, len(b), err)
+			return fmt.Errorf("write at %d of %d: %w", pos, len(b), err)
 		}
 		pos += n
 		if r.IntN(16) == 0 {
@@ -221,18 +221,18 @@ func (c Case) read(conn Conn, side int) error {
 		}
 		n, err := conn.Read(b[:size])
 		if n > len(want)-pos || !bytes.Equal(b[:n], want[pos:pos+n]) {
-			return fmt.Errorf("Read at %d of %d returned %d bytes that differ", pos, len(want), n)
+			return fmt.Errorf("read at %d of %d returned %d bytes that differ", pos, len(want), n)
 		}
 		pos += n
 		switch {
 		case err == io.EOF && pos == len(want):
 			return nil
 		case err == io.EOF:
-			return fmt.Errorf("Read returned io.EOF at %d of %d", pos, len(want))
+			return fmt.Errorf("read returned io.EOF at %d of %d", pos, len(want))
 		case err != nil && !errors.Is(err, os.ErrDeadlineExceeded):
-			return fmt.Errorf("Read at %d of %d: %w", pos, len(want), err)
+			return fmt.Errorf("read at %d of %d: %w", pos, len(want), err)
 		case err == nil && n == 0:
-			return errors.New("Read returned 0, nil")
+			return errors.New("read returned 0, nil")
 		}
 	}
 }
