@@ -202,3 +202,32 @@ func TestConnSlowPolled(t *testing.T) {
 		time.Sleep(time.Minute) // until the peer has noticed
 	})
 }
+
+// TestConnSlowSocket is TestConnSlow with sockets of the kernel.
+func TestConnSlowSocket(t *testing.T) {
+	t.Parallel()
+	near, far := tcpPair(t)
+	c, err := NewConn(near, ConnConfig{Config: Config{Interval: 50 * time.Millisecond, Timeout: 300 * time.Millisecond}})
+	require.NoError(t, err)
+	defer c.Close()
+	go io.Copy(io.Discard, far)
+	_, err = io.WriteString(far, preface(time.Hour)+frame(frameData, "abc"))
+	require.NoError(t, err)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		got, err := io.ReadAll(c)
+		assert.Equal(t, "abc", string(got))
+		assert.ErrorIs(t, err, ErrProtocol)
+		assert.ErrorContains(t, err, "incomplete after")
+	}()
+	for _, b := range []byte(numbered(framePing, 1, string(make([]byte, maxPingPayload)))) {
+		far.Write([]byte{b})
+		select {
+		case <-ended:
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	t.Error("the ping had to be complete after two Timeouts")
+}

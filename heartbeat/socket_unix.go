@@ -43,8 +43,7 @@ func (s *socketReader) fill() error {
 	return s.err
 }
 
-// readReady reads until data or a control frame is complete. It returns false if
-// there is nothing more to read.
+// readReady reads once. It returns false if there is nothing to read.
 func (r *reader) readReady(fd int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -63,12 +62,9 @@ func (r *reader) readReady(fd int) bool {
 		case n == 0:
 			r.socket.err = io.EOF
 		default:
-			lent, end := r.lent != nil, r.end
+			lent := r.lent != nil
 			r.socket.err = r.received(b[:n])
 			r.socket.lent = lent && r.lent == nil
-			if r.socket.err == nil && len(r.frames.control) == 0 && !r.socket.lent && r.end == end {
-				continue
-			}
 		}
 		r.releaseUnused()
 		return true
