@@ -153,7 +153,7 @@ func (c *Conn) readLoop() {
 		switch {
 		case err == nil:
 			timedOut = false
-			c.answerSilence()
+			c.answerData()
 			continue
 		case isDeadline(err) && !timedOut: // somebody else has set one
 			timedOut = true

@@ -11,6 +11,7 @@ import (
 type liveness struct {
 	began        int64
 	peerInterval atomic.Int64 // 0 until the preface has arrived
+	answering    atomic.Bool  // the timer is set for answerData
 
 	mu      sync.Mutex
 	cond    sync.Cond // for Close, which waits for calling
@@ -62,11 +63,9 @@ func (l *liveness) end() bool {
 }
 
 // onTimer does what is due: it sends a ping, ends the connection to a dead peer, or
-// tells the peer that this side is alive.
+// shows the peer that this side is alive.
 func (c *Conn) onTimer() {
-	pinging, writeErr := c.out.pingState()
-	do, err := c.life.step(pinging, writeErr, c.in.heard.Load(), c.out.sent.Load())
-	switch {
+	switch do, err := c.step(); {
 	case err != nil:
 		c.fail(err)
 	case do == actionPing:
@@ -78,7 +77,9 @@ func (c *Conn) onTimer() {
 
 // step returns what to do now, and sets the timer. It returns an error if the
 // connection has to end.
-func (l *liveness) step(pinging bool, writeErr error, heard, sent int64) (do action, err error) {
+func (c *Conn) step() (do action, err error) {
+	pinging, writeErr := c.out.pingState()
+	l := &c.life
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.stopped {
@@ -86,25 +87,33 @@ func (l *liveness) step(pinging bool, writeErr error, heard, sent int64) (do act
 	}
 	t, wallOffset := clock()
 	l.timerAt = maxTime
-	if l.paused {
-		next := sent + l.peerInterval.Load()
-		if next <= t {
-			do, next = actionAnnounce, t+l.peerInterval.Load()
+	if !l.paused {
+		do = l.beat.step(t, wallOffset, c.in.heard.Load(), 0, pinging)
+		if do == actionDead {
+			return do, l.beat.deadError(t, writeErr)
 		}
-		l.schedule(next)
-		return do, nil
+		l.schedule(l.beat.wake)
 	}
-	do = l.beat.step(t, wallOffset, heard, 0, pinging)
-	if do == actionDead {
-		return do, l.beat.deadError(t, writeErr)
-	}
-	l.schedule(l.beat.wake)
-	if l.peerInterval.Load() == 0 {
+	peerInterval := l.peerInterval.Load()
+	if peerInterval == 0 {
 		end := max(l.began, l.beat.graceFrom) + l.beat.timeout
 		if end <= t {
 			return do, protocolError("no complete preface after %v", time.Duration(t-l.began).Round(time.Millisecond))
 		}
 		l.schedule(end)
+		return do, nil
+	}
+	l.answering.Store(false)
+	if sent := c.out.sent.Load(); l.paused || c.in.data.Load() >= sent {
+		l.answering.Store(true)
+		next := sent + peerInterval
+		if next <= t {
+			next = t + peerInterval
+			if do == actionNone {
+				do = actionAnnounce
+			}
+		}
+		l.schedule(next)
 	}
 	return do, nil
 }
@@ -202,13 +211,19 @@ func (c *Conn) handlePong(number uint32) {
 	}
 }
 
-// answerSilence sends a pong if bytes arrive from the peer and it has heard nothing
-// for its interval: its ping may be stuck behind its own data.
-func (c *Conn) answerSilence() {
-	interval := c.life.peerInterval.Load()
-	if interval > 0 && c.in.heard.Load()-c.out.sent.Load() > interval {
-		c.out.queuePong(0)
+// answerData sets the timer, if data has arrived since this side last sent something:
+// the peer's ping may be stuck behind its own data. If nothing is sent until then, step
+// has a pong sent.
+func (c *Conn) answerData() {
+	l := &c.life
+	sent := c.out.sent.Load()
+	if c.in.data.Load() < sent || l.answering.Load() {
+		return
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answering.Store(true)
+	l.schedule(sent + l.peerInterval.Load())
 }
 
 // queuePong has a pong sent. The number 0 answers no ping.

@@ -196,6 +196,45 @@ func TestConnSlowLine(t *testing.T) {
 	})
 }
 
+// TestConnDownload: a side that only receives is never silent for longer than the
+// peer's interval, even if data arrives seldom. An idle connection has pings only.
+func TestConnDownload(t *testing.T) {
+	virtual(t, func(t *testing.T) {
+		for _, every := range []time.Duration{time.Millisecond, time.Second, 9 * time.Second} {
+			c, r := rawPeer(t, ConnConfig{Config: Config{Interval: time.Hour, Timeout: 2 * time.Hour}})
+			go io.Copy(io.Discard, c)
+			r.send(preface(10 * time.Second))
+			pongs := make(chan time.Duration, 1000)
+			start := time.Now()
+			go func() {
+				io.ReadFull(r, make([]byte, prefaceLen))
+				b := make([]byte, headerLen+numberLen)
+				for {
+					if _, err := io.ReadFull(r, b); err != nil {
+						return
+					}
+					assert.Equal(t, numbered(framePong, 0, ""), string(b))
+					pongs <- time.Since(start)
+				}
+			}()
+			for time.Since(start) < 96*time.Second {
+				r.send(frame(frameData, "x"))
+				time.Sleep(every)
+			}
+			synctest.Wait()
+			require.GreaterOrEqual(t, len(pongs), 9)
+			require.LessOrEqual(t, len(pongs), 10)
+			for i := range 9 {
+				assert.Equal(t, time.Duration(i+1)*10*time.Second, <-pongs)
+			}
+			time.Sleep(50 * time.Minute)
+			assert.LessOrEqual(t, len(pongs), 1, "no more than one after the end of the data")
+			c.Close()
+			r.Close()
+		}
+	})
+}
+
 // TestConnNobodyReads: both ends write, and neither reads, for an hour.
 func TestConnNobodyReads(t *testing.T) {
 	virtual(t, func(t *testing.T) {

@@ -29,6 +29,7 @@ type reader struct {
 	socket socketReader // if conn is a socket of the kernel
 	frames frameReader
 	heard  atomic.Int64 // when the last byte arrived
+	data   atomic.Int64 // when the last byte of a data frame did
 
 	mu         sync.Mutex
 	cond       sync.Cond // for everything that waits
@@ -207,8 +208,12 @@ func (r *reader) fillOnce() error {
 
 // received handles bytes that were read into target. The caller has mu.
 func (r *reader) received(b []byte) error {
-	r.heard.Store(now())
+	t := now()
+	r.heard.Store(t)
 	n, err := r.frames.parse(b)
+	if n > 0 {
+		r.data.Store(t)
+	}
 	switch {
 	case n == 0 || r.state.closed:
 	case r.lent != nil:

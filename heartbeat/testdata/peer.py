@@ -29,6 +29,7 @@ def main():
 
     buffer, peer_interval = b"", None
     heard = pinged = time.monotonic()
+    heard_data = 0  # when data last arrived
     number = pings = pongs = carried = 0
     ended, last = False, None  # last is the number of the ping after the end
     how = "end"
@@ -42,7 +43,13 @@ def main():
             number, pinged = number + 1, now
             send(PING, struct.pack(">I", number) + b"from Python")
             continue
-        readable, _, _ = select.select([conn], [], [], min(due, heard + timeout) - now)
+        until = min(due, heard + timeout)
+        if heard_data > sent:
+            if now >= sent + peer_interval:
+                send(PONG, bytes(4))
+                continue
+            until = min(until, sent + peer_interval)
+        readable, _, _ = select.select([conn], [], [], until - now)
         if not readable:
             continue
         received = conn.recv(65536)
@@ -66,6 +73,7 @@ def main():
             payload, buffer = buffer[4 : 4 + length], buffer[4 + length :]
             if kind == DATA:
                 assert 1 <= length <= 65536 and not ended, length
+                heard_data = heard
                 if payload == b"hang":
                     time.sleep(3600)
                 send(DATA, payload)
@@ -92,8 +100,6 @@ def main():
                 send(PING, struct.pack(">I", number) + b"from Python")
             else:
                 raise AssertionError("type %d" % kind)
-        if heard - sent > peer_interval:
-            send(PONG, bytes(4))
     print(how, "pings", pings, "carried", carried, "pongs", pongs, flush=True)
 
 
