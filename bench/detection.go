@@ -223,7 +223,7 @@ func readError(conn net.Conn, start time.Time, limit time.Duration) (time.Durati
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return 0, fmt.Errorf("no error within %v", limit)
 	}
-	if err == nil || errors.Is(err, io.EOF) {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return 0, fmt.Errorf("the silent peer sent something: %v", err)
 	}
 	return took, nil

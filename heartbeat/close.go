@@ -11,7 +11,8 @@ const maxLinger = 5 * time.Minute
 
 // CloseWrite ends the data: the peer's Read returns [io.EOF] after everything that
 // was written, including by a Write that has not returned. CloseWrite does not wait.
-// Heartbeats go on in both directions.
+// Heartbeats go on in both directions. A later Write returns an error that matches
+// [net.ErrClosed].
 func (c *Conn) CloseWrite() error {
 	w := &c.out
 	w.mu.Lock()
@@ -39,9 +40,12 @@ func (w *writer) end() {
 // peer's Conn has received everything. The goroutine stops waiting when the peer has
 // been silent for Timeout, and after five minutes (or Timeout, if that is longer).
 //
-// A process that exits right after Close may cut off the end of the data. If that
-// matters, call CloseWrite first, and then Read until it returns [io.EOF]. If the peer
-// closes only when it has read everything, nothing is lost.
+// A process that exits right after Close may cut off the end of the data. The peer's
+// Read then returns [io.ErrUnexpectedEOF]. To know that everything was delivered, call
+// CloseWrite first, and then Read until it returns [io.EOF], provided that the peer
+// calls Close or CloseWrite only when it has read everything.
+//
+// A second Close returns an error that matches [net.ErrClosed].
 //
 // Close waits for a call of OnPing or Payload that is running, and none begins later.
 func (c *Conn) Close() error {

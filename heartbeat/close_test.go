@@ -111,17 +111,23 @@ func TestConnLeavesNothing(t *testing.T) {
 	assert.GreaterOrEqual(t, time.Since(start), quick.Timeout)
 }
 
-// TestConnCutOff: an end in the middle of a frame is not taken for the end of the
-// data.
+// TestConnCutOff: only an end frame is the end of the data.
 func TestConnCutOff(t *testing.T) {
 	virtual(t, func(t *testing.T) {
+		hello := preface(time.Second)
+		data := frame(frameData, "12345678")
 		for sent, want := range map[string]error{
-			"":                   io.EOF,
-			magic:                io.EOF, // no data is lost
-			preface(time.Second): io.EOF,
-			preface(time.Second) + frame(frameData, "12345678")[:4]: io.ErrUnexpectedEOF,
-			preface(time.Second) + "\x01":                           io.ErrUnexpectedEOF,
-			preface(time.Second) + "\x02\x00\x00\x04\x01":           io.EOF,
+			"":                                    io.ErrUnexpectedEOF,
+			magic:                                 io.ErrUnexpectedEOF,
+			hello:                                 io.ErrUnexpectedEOF,
+			hello + data[:4]:                      io.ErrUnexpectedEOF,
+			hello + data[:1]:                      io.ErrUnexpectedEOF,
+			hello + "\x02\x00\x00\x04\x01":        io.ErrUnexpectedEOF,
+			hello + frame(frameEnd, ""):           io.EOF,
+			hello + frame(frameEnd, "") + "\x02":  io.EOF,
+			hello + frame(frameEnd, "")[:2]:       io.ErrUnexpectedEOF,
+			hello + numbered(framePong, 0, ""):    io.ErrUnexpectedEOF,
+			hello + numbered(framePing, 1, "abc"): io.ErrUnexpectedEOF,
 		} {
 			c, r := rawPeer(t, cfg10s)
 			r.drain()
@@ -134,6 +140,42 @@ func TestConnCutOff(t *testing.T) {
 			c.Close()
 		}
 	})
+}
+
+// TestConnAborted: a Conn that ends because of an error does not end the data.
+func TestConnAborted(t *testing.T) {
+	t.Parallel()
+	for name, abort := range map[string]func(c *Conn){
+		"Payload":   func(c *Conn) { c.Read(make([]byte, 1)) },
+		"protocol":  func(c *Conn) { c.fail(protocolError("for example")) },
+		"dead peer": func(c *Conn) { c.fail(&DeadError{}) },
+		"NetConn":   func(c *Conn) { c.NetConn().Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, b := net.Pipe() // TCP reports a reset if the preface of far was not read
+			far, err := NewConn(b, minute)
+			require.NoError(t, err)
+			defer far.Close()
+			cfg := minute
+			if name == "Payload" {
+				cfg.Interval = 100 * time.Millisecond
+				cfg.Payload = func() []byte { return make([]byte, maxPingPayload+1) }
+			}
+			near, err := NewConn(a, cfg)
+			require.NoError(t, err)
+			defer near.Close()
+			_, err = near.Write([]byte("abc"))
+			require.NoError(t, err)
+			far.SetReadDeadline(time.Now().Add(20 * time.Second))
+			_, err = io.ReadFull(far, make([]byte, 3))
+			require.NoError(t, err)
+			abort(near)
+			near.Close()
+			_, err = far.Read(make([]byte, 1))
+			assert.Equal(t, io.ErrUnexpectedEOF, err)
+		})
+	}
 }
 
 // TestConnCloseWriteFull: CloseWrite waits neither for room nor for a deadline,
@@ -149,8 +191,10 @@ func TestConnCloseWriteFull(t *testing.T) {
 		require.NoError(t, near.CloseWrite())
 		require.NoError(t, near.CloseWrite(), "it is closed")
 		assert.Zero(t, time.Since(start))
+		near.SetWriteDeadline(time.Time{})
 		_, err = near.Write([]byte{1})
-		require.Error(t, err)
+		require.ErrorIs(t, err, net.ErrClosed)
+		require.ErrorContains(t, err, "write after CloseWrite")
 		time.Sleep(time.Hour)
 		got, err := io.Copy(io.Discard, far)
 		require.NoError(t, err)

@@ -55,6 +55,10 @@ type ConnConfig struct {
 // [*net.OpError]. Write returns the same error. If the peer violates the format, the
 // error matches [ErrProtocol].
 //
+// Read returns [io.EOF] only if the peer has called Close or CloseWrite. If the
+// connection ends without that, for example because the peer's process was killed, Read
+// returns [io.ErrUnexpectedEOF], because data may be missing.
+//
 // In all other respects a Conn behaves like the connection inside. Its methods may
 // be called concurrently. Deadlines and CloseWrite work even if the connection inside
 // does not have them. A Write that returns at its deadline may have begun a frame.
@@ -177,7 +181,7 @@ func (c *Conn) readError(err error) error {
 	switch {
 	case atEOF && aborted(writeErr): // the kernel reports it once
 		return cause(writeErr)
-	case err == io.EOF && c.in.frames.inData():
+	case err == io.EOF: // after an end frame, Read returns io.EOF without this
 		return io.ErrUnexpectedEOF
 	}
 	return cause(err)

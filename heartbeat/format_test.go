@@ -127,6 +127,7 @@ func TestConnSlow(t *testing.T) {
 					}
 					time.Sleep(c.every)
 				}
+				r.Write([]byte(frame(frameEnd, "")))
 				r.Close()
 			}()
 			_, err := io.Copy(io.Discard, conn)

@@ -77,11 +77,6 @@ func newFrameReader() frameReader {
 // inFrame reports whether a frame or the preface has begun and not ended.
 func (f *frameReader) inFrame() bool { return f.remaining > 0 || f.headerN > 0 }
 
-// inData reports whether data was announced that has not arrived.
-func (f *frameReader) inData() bool {
-	return f.remaining > 0 && f.kind == frameData || f.headerN > 0 && f.header[0] == frameData
-}
-
 // limit returns how many of the next n bytes to read at once. Among large frames, a
 // read stops before the data of the next one, so that parse need not move data.
 func (f *frameReader) limit(n int) int {

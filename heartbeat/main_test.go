@@ -3,6 +3,7 @@ package heartbeat
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -49,12 +50,17 @@ func child(what, addr string) error {
 		return conn
 	}
 	errs := make(chan error, 3)
-	c, err := NewConn(dial(), quick)
+	conn := dial()
+	c, err := NewConn(conn, quick)
 	if err != nil {
 		return err
 	}
 	go func() {
 		_, err := io.Copy(c, c)
+		c.Close()
+		for !errors.Is(conn.SetDeadline(time.Time{}), net.ErrClosed) { // Close returns before everything is delivered
+			time.Sleep(time.Millisecond)
+		}
 		errs <- err
 	}()
 	if what == "watch" {

@@ -125,3 +125,23 @@ func TestStoppedSelf(t *testing.T) {
 	assert.Equal(t, io.EOF, err)
 	assert.Equal(t, "<nil>", <-words)
 }
+
+// TestKilledPeer: the kernel closes the connections of a process that is killed. That is
+// not the end of the data.
+func TestKilledPeer(t *testing.T) {
+	t.Parallel()
+	l := listen(t)
+	other, _ := startChild(t, "echo", l)
+	c, err := NewConn(accept(t, l), quick)
+	require.NoError(t, err)
+	defer c.Close()
+	_, err = c.Write([]byte("abc"))
+	require.NoError(t, err)
+	b := make([]byte, 3)
+	_, err = io.ReadFull(c, b)
+	require.NoError(t, err)
+	require.NoError(t, other.Kill())
+	_, err = c.Read(b)
+	assert.Contains(t, []keepalive.Cause{keepalive.EOF, keepalive.Reset}, keepalive.Diagnose(err)) // Reset if a ping was not read
+	assert.NotEqual(t, io.EOF, err)
+}

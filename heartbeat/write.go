@@ -2,6 +2,7 @@ package heartbeat
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -14,7 +15,7 @@ import (
 // system call with two buffers takes less time.
 const maxCopy = 4 << 10
 
-var errWriteEnded = errors.New("heartbeat: write after CloseWrite")
+var errWriteEnded = fmt.Errorf("heartbeat: write after CloseWrite: %w", net.ErrClosed)
 
 // writer sends frames. One goroutine at a time is inside conn.Write: flush, which
 // runs only while there is something to send, or a Write to a socket of the kernel.

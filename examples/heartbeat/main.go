@@ -118,6 +118,9 @@ func talk(ctx context.Context, out *log.Logger, tcp net.Conn, cfg heartbeat.Conf
 	case errors.As(err, &dead):
 		out.Printf("the peer is dead: silent for %v, unanswered pings: %d", dead.Silence.Round(time.Millisecond), dead.Unanswered)
 		return nil
+	case err == io.ErrUnexpectedEOF:
+		out.Print("the peer has ended without closing the connection")
+		return nil
 	case err != nil:
 		return err
 	}

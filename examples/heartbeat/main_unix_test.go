@@ -86,7 +86,7 @@ func TestCtrlZ(t *testing.T) {
 	here.wait(t, `the peer is dead: silent for 1(\.\d+)?s, unanswered pings: \d`)
 	assert.Zero(t, <-status)
 	require.NoError(t, cmd.Process.Signal(syscall.SIGCONT))
-	there.wait(t, `the peer has closed|reset|broken pipe`)
+	there.wait(t, `the peer has ended|reset|broken pipe`)
 }
 
 func TestBadFlags(t *testing.T) {

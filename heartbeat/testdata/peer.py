@@ -100,6 +100,8 @@ def main():
                 send(PING, struct.pack(">I", number) + b"from Python")
             else:
                 raise AssertionError("type %d" % kind)
+        if buffer[:1] == bytes([DATA]):
+            heard_data = heard
     print(how, "pings", pings, "carried", carried, "pongs", pongs, flush=True)
 
 
