@@ -81,7 +81,7 @@ func RunProcesses(t *testing.T) {
 }
 
 func runProcess(c Case) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := listen("tcp", "127.0.0.1:0", c.SmallBuffers)
 	if err != nil {
 		return err
 	}
@@ -105,9 +105,6 @@ func runProcess(c Case) error {
 		return err
 	}
 	go func() { exited <- cmd.Wait() }()
-	if c.TinyBuffers {
-		shrink(conn)
-	}
 	stopped := make(chan struct{})
 	done := make(chan struct{})
 	go func() {

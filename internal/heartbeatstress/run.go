@@ -23,11 +23,11 @@ var (
 	parallel = flag.Int("stress-parallel", 8, "number of stress cases at the same time")
 )
 
-// Transport connects two ends, of which Conn wraps each. The function cleanup closes
-// what is below the two connections.
+// Transport connects two ends, of which Conn wraps each. If small is true, buffers
+// should be small. The function cleanup closes what is below the two connections.
 type Transport struct {
 	Name    string
-	Connect func() (near, far net.Conn, cleanup func(), err error)
+	Connect func(small bool) (near, far net.Conn, cleanup func(), err error)
 }
 
 const (
@@ -108,16 +108,12 @@ func runBatch(t *testing.T, transport Transport, first uint64, n int) {
 }
 
 func runCase(transport Transport, c Case) error {
-	near, far, cleanup, err := transport.Connect()
+	near, far, cleanup, err := transport.Connect(c.SmallBuffers)
 	if err != nil {
 		return err
 	}
-	if c.TinyBuffers {
-		shrink(near)
-		shrink(far)
-	}
 	if c.Mode == Silence {
-		near2, far2, cleanup2, err := transport.Connect()
+		near2, far2, cleanup2, err := transport.Connect(false)
 		if err != nil {
 			return err
 		}
@@ -176,20 +172,6 @@ func relay(a, b net.Conn, d time.Duration) (stop func()) {
 		a.Close()
 		b.Close()
 		wg.Wait()
-	}
-}
-
-// shrink makes the buffers of a socket small, but not as small as Linux allows. With
-// those, bare TCP stops as well if 8 bytes are sent in the other direction every 3 ms:
-// the reader got nothing for 15 s in 80 of 80 connections over loopback. With these
-// sizes it was never silent for more than 0.8 s (672 connections).
-func shrink(conn net.Conn) {
-	if s, ok := conn.(interface {
-		SetReadBuffer(int) error
-		SetWriteBuffer(int) error
-	}); ok {
-		s.SetReadBuffer(16 << 10)
-		s.SetWriteBuffer(4 << 10)
 	}
 }
 

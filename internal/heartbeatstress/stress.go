@@ -35,22 +35,22 @@ func (m Mode) String() string {
 
 // Case is what both sides of a connection do.
 type Case struct {
-	Seed        uint64
-	Mode        Mode
-	Interval    [2]time.Duration // of each side
-	Timeout     time.Duration
-	Bytes       [2]int // that each side writes
-	Pauses      [2]bool
-	Sips        [2]bool // the side reads a few bytes every few milliseconds
-	Deadlines   [2]bool
-	TinyBuffers bool
+	Seed         uint64
+	Mode         Mode
+	Interval     [2]time.Duration // of each side
+	Timeout      time.Duration
+	Bytes        [2]int // that each side writes
+	Pauses       [2]bool
+	Sips         [2]bool // the side reads a few bytes every few milliseconds
+	Deadlines    [2]bool
+	SmallBuffers bool
 }
 
 // NewCase returns the case of a seed. Timeout is at least minTimeout.
 func NewCase(seed uint64, minTimeout time.Duration) Case {
 	r := rand.New(rand.NewPCG(seed, 1))
 	c := Case{Seed: seed, Mode: Mode(r.IntN(int(modes)))}
-	c.TinyBuffers = c.Mode != Silence && r.IntN(4) == 0
+	c.SmallBuffers = c.Mode != Silence && r.IntN(4) == 0
 	longest := time.Duration(0)
 	for side := range 2 {
 		c.Interval[side] = time.Duration(logUniform(r, int(time.Millisecond), int(200*time.Millisecond)))
@@ -65,7 +65,7 @@ func NewCase(seed uint64, minTimeout time.Duration) Case {
 		if c.Sips[1-side] || c.Mode == Silence {
 			c.Bytes[side] = min(c.Bytes[side], 4<<10)
 		}
-		if c.TinyBuffers {
+		if c.SmallBuffers {
 			c.Bytes[side] = min(c.Bytes[side], 256<<10)
 		}
 	}

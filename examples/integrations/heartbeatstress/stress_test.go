@@ -26,26 +26,12 @@ func TestStress(t *testing.T) {
 	require.NoError(t, err)
 	heartbeatstress.Run(t,
 		heartbeatstress.Transport{Name: "yamux", Connect: connectYamux},
-		heartbeatstress.Transport{Name: "ssh", Connect: func() (near, far net.Conn, cleanup func(), err error) { return connectSSH(signer) }},
+		heartbeatstress.Transport{Name: "ssh", Connect: func(small bool) (near, far net.Conn, cleanup func(), err error) { return connectSSH(signer, small) }},
 	)
 }
 
-// connectTCP returns both ends of a connection.
-func connectTCP() (near, far net.Conn, err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, nil, err
-	}
-	defer l.Close()
-	if near, err = net.Dial("tcp", l.Addr().String()); err != nil {
-		return nil, nil, err
-	}
-	far, err = l.Accept()
-	return near, far, err
-}
-
-func connectYamux() (near, far net.Conn, cleanup func(), err error) {
-	a, b, err := connectTCP()
+func connectYamux(small bool) (near, far net.Conn, cleanup func(), err error) {
+	a, b, err := heartbeatstress.Connect("tcp", "127.0.0.1:0", small)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -90,8 +76,8 @@ func (channel) SetDeadline(time.Time) error      { return errNoDeadlines }
 func (channel) SetReadDeadline(time.Time) error  { return errNoDeadlines }
 func (channel) SetWriteDeadline(time.Time) error { return errNoDeadlines }
 
-func connectSSH(signer ssh.Signer) (near, far net.Conn, cleanup func(), err error) {
-	a, b, err := connectTCP()
+func connectSSH(signer ssh.Signer, small bool) (near, far net.Conn, cleanup func(), err error) {
+	a, b, err := heartbeatstress.Connect("tcp", "127.0.0.1:0", small)
 	if err != nil {
 		return nil, nil, nil, err
 	}
