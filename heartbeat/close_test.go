@@ -58,6 +58,7 @@ func TestConnCloseWriting(t *testing.T) {
 // TestConnCloseDelivers: what was written arrives, though the peer is slow and sends
 // heartbeats to a connection that is closed.
 func TestConnCloseDelivers(t *testing.T) {
+	t.Parallel()
 	a, b := tcpPair(t)
 	near, far := wrap(t, a, b, ConnConfig{Config: Config{Interval: time.Millisecond, Timeout: time.Minute, Jitter: 1}})
 	data := random(4 << 20)
@@ -306,6 +307,7 @@ func TestConnOwnTimeouts(t *testing.T) {
 
 // TestConnCloseCallbacks: neither OnPing nor Payload is called when Close has returned.
 func TestConnCloseCallbacks(t *testing.T) {
+	t.Parallel()
 	for range 200 {
 		a, b := tcpPair(t)
 		var closed atomic.Bool

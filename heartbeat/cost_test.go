@@ -77,13 +77,10 @@ func addPeers(t testing.TB, m *Monitor, n int, cfg Config, pings *atomic.Int64) 
 	}
 }
 
-// TestMonitorMemory: a million peers take 256 bytes each at most, what their
+// TestMonitorMemory: many peers take 256 bytes each at most, what their
 // functions capture included, and no goroutine.
 func TestMonitorMemory(t *testing.T) {
-	n := 1_000_000
-	if testing.Short() {
-		n = 100_000
-	}
+	const n = 200_000
 	var m Monitor
 	var pings atomic.Int64
 	goroutines, before := runtime.NumGoroutine(), inUse()

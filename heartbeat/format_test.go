@@ -104,6 +104,7 @@ func TestConnNoPreface(t *testing.T) {
 // TestConnSlow: a peer that sends a frame byte by byte cannot keep a connection open for
 // ever. A slow line is no error.
 func TestConnSlow(t *testing.T) {
+	t.Parallel()
 	virtual(t, func(t *testing.T) {
 		for _, c := range []struct {
 			frame string
@@ -147,6 +148,7 @@ func TestConnSlow(t *testing.T) {
 // TestConnManyPings: a peer that was wrapped later, or a process that was stopped, has
 // many pings waiting. They are answered.
 func TestConnManyPings(t *testing.T) {
+	t.Parallel()
 	virtual(t, func(t *testing.T) {
 		conn, r := rawPeer(t, cfg10s)
 		answers := make(chan uint32, 10_000)

@@ -154,6 +154,7 @@ func TestConnBlockedPing(t *testing.T) {
 // TestConnSlowLine: a ping is stuck behind more data than the line carries in
 // several Timeouts. The peer that takes that data lives.
 func TestConnSlowLine(t *testing.T) {
+	t.Parallel()
 	virtual(t, func(t *testing.T) {
 		a, x := net.Pipe()
 		y, b := net.Pipe()
@@ -199,6 +200,7 @@ func TestConnSlowLine(t *testing.T) {
 // TestConnDownload: a side that only receives is never silent for longer than the
 // peer's interval, even if data arrives seldom. An idle connection has pings only.
 func TestConnDownload(t *testing.T) {
+	t.Parallel()
 	virtual(t, func(t *testing.T) {
 		for _, every := range []time.Duration{time.Millisecond, time.Second, 9 * time.Second} {
 			c, r := rawPeer(t, ConnConfig{Config: Config{Interval: time.Hour, Timeout: 2 * time.Hour}})
@@ -237,6 +239,7 @@ func TestConnDownload(t *testing.T) {
 
 // TestConnNobodyReads: both ends write, and neither reads, for an hour.
 func TestConnNobodyReads(t *testing.T) {
+	t.Parallel()
 	virtual(t, func(t *testing.T) {
 		near, far := pipe(t, cfg10s)
 		data := random(1 << 20)

@@ -280,6 +280,7 @@ func TestMonitorStop(t *testing.T) {
 
 // TestMonitorJitter: peers that come at the same moment do not stay in step.
 func TestMonitorJitter(t *testing.T) {
+	t.Parallel()
 	virtual(t, func(t *testing.T) {
 		var m Monitor
 		c := tenSeconds
@@ -382,6 +383,7 @@ func TestMonitorBad(t *testing.T) {
 
 // TestMonitorRace does everything at once, in real time.
 func TestMonitorRace(t *testing.T) {
+	t.Parallel()
 	var m Monitor
 	var wg sync.WaitGroup
 	var deaths, stops atomic.Int32

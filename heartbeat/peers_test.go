@@ -169,7 +169,7 @@ func TestDeafPeer(t *testing.T) {
 		c, err := NewConn(conn, quick)
 		require.NoError(t, err)
 		defer c.Close()
-		c.SetReadDeadline(time.Now().Add(3 * quick.Timeout))
+		c.SetReadDeadline(time.Now().Add(2 * quick.Timeout))
 		_, err = c.Read(make([]byte, 1))
 		require.ErrorContains(t, err, "i/o timeout", "it lives")
 		_, ok := c.RTT()
@@ -228,7 +228,7 @@ func TestDeafPeer(t *testing.T) {
 		select {
 		case e := <-died:
 			t.Fatal(e)
-		case <-time.After(3 * quick.Timeout):
+		case <-time.After(2 * quick.Timeout):
 		}
 		testpeer.SkipIfUnsupported(t, far.Deaf())
 		began := time.Now()

@@ -108,16 +108,14 @@ func TestStoppedSelf(t *testing.T) {
 		require.NoError(t, err)
 		defer c.Close()
 	}
-	for _, stop := range []time.Duration{quick.Timeout, 2 * quick.Timeout} {
-		time.Sleep(quick.Timeout)
-		require.NoError(t, p.Signal(syscall.SIGSTOP))
-		time.Sleep(stop)
-		require.NoError(t, p.Signal(syscall.SIGCONT))
-	}
+	time.Sleep(quick.Timeout / 2)
+	require.NoError(t, p.Signal(syscall.SIGSTOP))
+	time.Sleep(quick.Timeout * 3 / 2)
+	require.NoError(t, p.Signal(syscall.SIGCONT))
 	select {
 	case w := <-words:
 		t.Fatal(w)
-	case <-time.After(2 * quick.Timeout):
+	case <-time.After(quick.Timeout * 3 / 2):
 	}
 	require.NoError(t, c.CloseWrite())
 	c.SetReadDeadline(time.Now().Add(20 * time.Second))

@@ -13,5 +13,6 @@ func init() { heartbeatstress.Child() }
 // TestStressProcesses runs random traffic between two processes, of which one is
 // stopped again and again.
 func TestStressProcesses(t *testing.T) {
+	t.Parallel()
 	heartbeatstress.RunProcesses(t)
 }

@@ -12,6 +12,7 @@ import (
 // advance to a time that is not before its wake, rounded up to a tick, and in no
 // other.
 func TestWheel(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(50) {
 		r := rand.New(rand.NewPCG(seed, 0))
 		var w wheel

@@ -81,6 +81,7 @@ func TestConnExpired(t *testing.T) {
 // TestConnResync: writes that end at their deadline in the middle of a frame leave a
 // stream that is whole.
 func TestConnResync(t *testing.T) {
+	t.Parallel()
 	for _, network := range []string{"pipe", "tcp"} {
 		t.Run(network, func(t *testing.T) {
 			var a, b net.Conn = net.Pipe()

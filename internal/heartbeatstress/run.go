@@ -35,42 +35,51 @@ const (
 	limit      = 2 * time.Minute // of a case
 )
 
-// Run runs the cases that the flags select, or a few, over each transport.
+// Run runs the cases that the flags select over each transport. Without flags, it runs
+// a few at the same time.
 func Run(t *testing.T, transports ...Transport) {
 	n, first := *cases, *seed
 	if first == 0 {
 		first = uint64(time.Now().UnixNano())
 	}
 	if n == 0 {
-		n = 24
+		n = 6 * len(transports)
+		runBatch(t, transports, first, n, n)
+		return
 	}
-	for _, transport := range transports {
+	for i, transport := range transports {
 		t.Run(transport.Name, func(t *testing.T) {
 			const batch = 100
 			for from := 0; from < n; from += batch {
 				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1 + from/batch%2))
-				runBatch(t, transport, first+uint64(from), min(batch, n-from))
+				runBatch(t, transports[i:i+1], first+uint64(from), min(batch, n-from), *parallel)
 				if t.Failed() {
 					return
 				}
 			}
+			t.Logf("%d cases over %s, seeds from %d", n, transport.Name, first)
 		})
 	}
 }
 
-// runBatch runs cases at the same time, and checks that nothing is left.
-func runBatch(t *testing.T, transport Transport, first uint64, n int) {
+// runBatch runs n cases, several at the same time, and checks that nothing is left.
+func runBatch(t *testing.T, transports []Transport, first uint64, n, parallel int) {
+	type failed struct {
+		Transport
+		Case
+	}
 	goroutines, files := runtime.NumGoroutine(), openFiles()
-	var starved []Case
+	var starved []failed
 	var mu sync.Mutex
 	var lateness atomic.Int64
 	stop := measureLateness(&lateness)
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, *parallel)
+	slots := make(chan struct{}, parallel)
 	for i := range n {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
+			transport := transports[i%len(transports)]
 			c := NewCase(first+uint64(i), minTimeout)
 			err := runCase(transport, c)
 			switch late := time.Duration(lateness.Load()); {
@@ -78,7 +87,7 @@ func runBatch(t *testing.T, transport Transport, first uint64, n int) {
 			case late > minTimeout/8 && errors.As(err, new(*heartbeat.DeadError)):
 				mu.Lock()
 				defer mu.Unlock()
-				starved = append(starved, c)
+				starved = append(starved, failed{transport, c})
 			default:
 				t.Errorf("%s: %v\n%+v\ntimers were late by up to %v; -stress-cases 1 -stress-seed %d repeats it", transport.Name, err, c, late, c.Seed)
 			}
@@ -86,10 +95,10 @@ func runBatch(t *testing.T, transport Transport, first uint64, n int) {
 	}
 	wg.Wait()
 	stop()
-	for _, c := range starved { // the machine was too busy to answer pings in time
-		c.Timeout *= 10
-		if err := runCase(transport, c); err != nil {
-			t.Errorf("%s, alone: %v\n%+v", transport.Name, err, c)
+	for _, f := range starved { // the machine was too busy to answer pings in time
+		f.Timeout *= 10
+		if err := runCase(f.Transport, f.Case); err != nil {
+			t.Errorf("%s, alone: %v\n%+v", f.Name, err, f.Case)
 		}
 	}
 	if len(starved) > 0 {
@@ -102,7 +111,7 @@ func runBatch(t *testing.T, transport Transport, first uint64, n int) {
 		if time.Since(start) > 20*time.Second {
 			var stacks strings.Builder
 			pprof.Lookup("goroutine").WriteTo(&stacks, 1)
-			t.Fatalf("%s, seeds from %d: %d goroutines and %d files are left\n%s", transport.Name, first, runtime.NumGoroutine()-goroutines, openFiles()-files, stacks.String())
+			t.Fatalf("seeds from %d: %d goroutines and %d files are left\n%s", first, runtime.NumGoroutine()-goroutines, openFiles()-files, stacks.String())
 		}
 	}
 }
