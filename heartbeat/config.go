@@ -9,12 +9,13 @@ import (
 // must be set.
 type Config struct {
 	// Interval is the time of silence after which the peer is pinged, and the time
-	// between two pings while the silence lasts.
+	// between two pings while the silence lasts. It must be greater than 0, and at least
+	// 1ms for a [Conn].
 	Interval time.Duration
 
 	// Timeout is the time of silence after which the peer is reported dead. It must be
 	// greater than Interval. The difference is the time that the peer has to answer a
-	// ping.
+	// ping. A [Conn] raises it to Interval+250ms if it is less.
 	Timeout time.Duration
 
 	// Jitter makes each wait for a ping shorter by a random amount of up to
@@ -24,7 +25,8 @@ type Config struct {
 	Jitter float64
 }
 
-// Validate returns an error if a field of c is invalid.
+// Validate returns an error unless Interval is greater than 0, Timeout is greater than
+// Interval, and Jitter is between 0 and 1.
 func (c Config) Validate() error {
 	switch {
 	case c.Interval <= 0:

@@ -34,15 +34,16 @@ type ConnConfig struct {
 	Config
 
 	// Payload returns what the next ping carries to the peer, at most 124 bytes. It
-	// must not block, and must not call Write or Close. If Payload is nil, pings
-	// carry nothing.
+	// must not block, and must not call Write or Close. If it returns more, the
+	// connection ends with an error. If Payload is nil, pings carry nothing.
 	Payload func() []byte
 
 	// OnPing is called for each ping from the peer. The argument is what the ping
 	// carries, and is valid during the call. It is empty if the peer's Payload is nil,
 	// and in the ping by which Close finds out whether everything has arrived. While
 	// OnPing runs, nothing is read from the peer, so it must not block, and must not
-	// call Read or Close. OnPing may be nil.
+	// call Read or Close. If it blocks, no ping is answered, and the peer reports this
+	// side as dead. OnPing may be nil.
 	OnPing func(payload []byte)
 }
 
@@ -57,7 +58,8 @@ type ConnConfig struct {
 //
 // Read returns [io.EOF] only if the peer has called Close or CloseWrite. If the
 // connection ends without that, for example because the peer's process was killed, Read
-// returns [io.ErrUnexpectedEOF], because data may be missing.
+// returns [io.ErrUnexpectedEOF], because data may be missing. When the peer's connection
+// is closed, no more heartbeats arrive, and a dead peer is no longer detected.
 //
 // In all other respects a Conn behaves like the connection inside. Its methods may
 // be called concurrently. Deadlines and CloseWrite work even if the connection inside
@@ -71,8 +73,16 @@ type ConnConfig struct {
 // alive. When you read again, the peer has a full Timeout before it is reported dead.
 // To detect a dead peer while you only write, set a TCP user timeout.
 //
+// Each side needs a Timeout that is longer than the time until the other side calls
+// NewConn. Until then, the other side answers no pings.
+//
 // A busy machine takes time to schedule a goroutine. So a Conn waits at least 250 ms
-// for the answer to a ping, even if Timeout-Interval is less.
+// for the answer to a ping: it raises Timeout to Interval+250ms if it is less.
+//
+// For TLS, wrap the [crypto/tls.Conn], not the connection inside it. Set the sizes of
+// socket buffers before the connection is made, with [net.Dialer.Control] and
+// [net.ListenConfig.Control]. If you make a receive buffer small later, Linux delivers
+// data with long gaps, with or without a Conn.
 type Conn struct {
 	inner net.Conn
 	cfg   ConnConfig
@@ -88,8 +98,9 @@ var _ net.Conn = (*Conn)(nil)
 // conn, except for settings such as keepalive. NewConn removes the deadlines of conn.
 // It starts a goroutine that ends after Close. It does not wait for the peer.
 //
-// If cfg is invalid, NewConn returns an error and does not touch conn. See
-// [Config.Validate]. Interval must be at least 1ms.
+// If cfg is invalid or conn is nil, NewConn returns an error and does not touch conn.
+// See [Config.Validate]. Interval must be at least 1ms. If Timeout is less than
+// Interval+250ms, NewConn uses Interval+250ms.
 func NewConn(conn net.Conn, cfg ConnConfig) (*Conn, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err

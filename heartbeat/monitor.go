@@ -71,7 +71,8 @@ type Peer struct {
 // connection, which also ends a ping that blocks. The Monitor calls both functions on
 // its own goroutines. Functions that block can delay others by one or two ticks.
 //
-// If cfg is invalid, Add returns an error. See [Config.Validate].
+// If cfg is invalid, or ping or dead is nil, Add returns an error. See
+// [Config.Validate].
 func (m *Monitor) Add(cfg Config, ping func() error, dead func(*DeadError)) (*Peer, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ import (
 // not wait for a ping that ignores its context, but the goroutine that calls ping
 // remains until ping returns.
 //
-// If cfg is invalid, Run returns an error before the first ping. See
+// If cfg is invalid or ping is nil, Run returns an error before the first ping. See
 // [Config.Validate].
 func Run(ctx context.Context, cfg Config, ping func(context.Context) error) error {
 	if err := cfg.Validate(); err != nil {
