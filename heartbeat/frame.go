@@ -112,7 +112,7 @@ func (f *frameReader) parse(b []byte) (data int, err error) {
 		pos += n
 		if f.kind == frameData {
 			if data < pos-n {
-				copy(b[data:], part)
+				moveDown(b[data:], part)
 			}
 			data += n
 			f.remaining -= n
@@ -125,6 +125,17 @@ func (f *frameReader) parse(b []byte) (data int, err error) {
 		}
 	}
 	return data, nil
+}
+
+// moveDown copies src to dst, which begins a little before src in the same array. It
+// copies in pieces: on amd64, one copy of 16 KiB that overlaps takes four times as long.
+func moveDown(dst, src []byte) {
+	const size = 1 << 10
+	for len(src) > size {
+		copy(dst, src[:size])
+		dst, src = dst[size:], src[size:]
+	}
+	copy(dst, src)
 }
 
 // wait adds to the time that the bytes of this frame took to arrive. It returns an
