@@ -88,6 +88,17 @@ type infoCall struct {
 // the error matches [errors.ErrUnsupported]. Other errors are those of [Get]. For a
 // Multipath TCP connection on Linux it returns the state of the first path.
 func Inspect(conn net.Conn) (Info, error) {
+	// For a *net.TCPConn without withSocket, as in Enable.
+	if tcp, ok := conn.(*net.TCPConn); ok && tcp != nil && host.info != nil {
+		if c, err := tcp.SyscallConn(); err == nil {
+			var i Info
+			var open bool
+			var failed error
+			if err := c.Control(func(fd uintptr) { i, open, failed = host.info.read(fd) }); err == nil && failed == nil && open {
+				return i, nil
+			}
+		}
+	}
 	i, err := withSocket(conn, struct{}{}, func(fd uintptr, _ struct{}) (Info, error) { return host.inspect(fd) })
 	if err != nil {
 		return noInfo, err

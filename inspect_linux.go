@@ -9,23 +9,23 @@ import (
 
 // readInfo reads struct tcp_info up to what is needed, without the allocation of the
 // getter in x/sys. See tcp_get_info in net/ipv4/tcp.c for the fields.
-func readInfo(fd uintptr) (t unix.TCPInfo, err error) {
+func readInfo(fd uintptr, t *unix.TCPInfo) error {
 	const all, enough = unsafe.Offsetof(t.Min_rtt), unsafe.Offsetof(t.Pacing_rate)
 	size := uint32(all)
-	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_INFO, uintptr(unsafe.Pointer(&t)), uintptr(unsafe.Pointer(&size)), 0)
+	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_INFO, uintptr(unsafe.Pointer(t)), uintptr(unsafe.Pointer(&size)), 0)
 	switch {
 	case errno == unix.ENOSYS: // 386 and s390x before Linux 4.3
 		full, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
 		if err != nil {
-			return t, err
+			return err
 		}
-		t = *full
+		*t = *full
 	case errno != 0:
-		return t, errno
+		return errno
 	case uintptr(size) < enough, t.State == 0: // an emulator, for example qemu-user
-		return t, unix.ENOPROTOOPT
+		return unix.ENOPROTOOPT
 	}
-	return t, nil
+	return nil
 }
 
 // isGVisor reports whether t, of a socket that does not listen, comes from gVisor. It
@@ -34,7 +34,8 @@ func isGVisor(t *unix.TCPInfo) bool { return t.Snd_mss == 0 }
 
 func tcpInfo(fd uintptr) (Info, bool, error) {
 	const tcpClose = 7 // include/net/tcp_states.h
-	t, err := readInfo(fd)
+	var t unix.TCPInfo
+	err := readInfo(fd, &t)
 	if err == nil && isGVisor(&t) {
 		err = unix.ENOPROTOOPT // it has none of the fields below
 	}

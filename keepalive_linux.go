@@ -33,7 +33,8 @@ var host = &platform{
 // sockets. All differences are measured (runsc of 2022-12 and 2026-09).
 func detectGVisor(p *platform, fd uintptr) *platform {
 	const tcpListen = 10 // include/net/tcp_states.h
-	t, err := readInfo(fd)
+	var t unix.TCPInfo
+	err := readInfo(fd, &t)
 	switch {
 	case err == nil && t.State == tcpListen: // it has no Snd_mss on Linux either
 		return nil

@@ -61,7 +61,7 @@ func throughputOf(l *lab, s *section, connections int, picture string) error {
 			what := fmt.Sprintf("heartbeat.Conn / %%s, throughput of %s with writes of %s bytes", plural(connections, "connection"), grouped(size))
 			s.promise(promise{what: fmt.Sprintf(what, stream), seen: toYamux, limit: 1, unit: "times", atLeast: true})
 			if size >= 16<<10 && connections == 1 {
-				s.promise(promise{what: fmt.Sprintf(what, "bare TCP"), seen: toBare, limit: 0.55, unit: "times", atLeast: true})
+				s.promise(promise{what: fmt.Sprintf(what, "bare TCP"), seen: toBare, limit: 0.7, unit: "times", atLeast: true})
 			}
 			return nil
 		})
