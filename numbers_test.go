@@ -110,6 +110,9 @@ func TestNumbers(t *testing.T) {
 		return strings.TrimSpace(string(out))
 	}
 	sys := run("list", "-m", "-f", "{{.Dir}}", "golang.org/x/sys")
+	if sys == "" {
+		t.Skip("not supported here: this user has no module cache, so no source of golang.org/x/sys")
+	}
 	src := sources{files: map[string]*ast.File{}}
 	checked, excused := 0, map[string]bool{}
 	for _, target := range strings.Fields(run("tool", "dist", "list")) {

@@ -5,11 +5,6 @@ import (
 	"net"
 )
 
-const (
-	smallReceive = 16 << 10
-	smallSend    = 4 << 10
-)
-
 // Connect returns both ends of a connection to a new listener. If small is true, the
 // sockets have small buffers, on systems that allow it.
 func Connect(network, address string, small bool) (near, far net.Conn, err error) {
