@@ -210,12 +210,12 @@ func TestConnSlowPolled(t *testing.T) {
 func TestConnSlowSocket(t *testing.T) {
 	t.Parallel()
 	near, far := tcpPair(t)
-	c, err := NewConn(near, ConnConfig{Config: Config{Interval: 50 * time.Millisecond, Timeout: 300 * time.Millisecond}})
+	go io.Copy(io.Discard, far)
+	_, err := io.WriteString(far, preface(time.Hour)+frame(frameData, "abc"))
+	require.NoError(t, err)
+	c, err := NewConn(near, ConnConfig{Config: Config{Interval: 50 * time.Millisecond, Timeout: time.Second}})
 	require.NoError(t, err)
 	defer c.Close()
-	go io.Copy(io.Discard, far)
-	_, err = io.WriteString(far, preface(time.Hour)+frame(frameData, "abc"))
-	require.NoError(t, err)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
