@@ -159,9 +159,15 @@ func TestConnAborted(t *testing.T) {
 			require.NoError(t, err)
 			defer far.Close()
 			cfg := minute
+			var tooLong atomic.Bool
 			if name == "Payload" {
 				cfg.Interval = 100 * time.Millisecond
-				cfg.Payload = func() []byte { return make([]byte, maxPingPayload+1) }
+				cfg.Payload = func() []byte {
+					if !tooLong.Load() {
+						return nil
+					}
+					return make([]byte, maxPingPayload+1)
+				}
 			}
 			near, err := NewConn(a, cfg)
 			require.NoError(t, err)
@@ -171,6 +177,7 @@ func TestConnAborted(t *testing.T) {
 			far.SetReadDeadline(time.Now().Add(20 * time.Second))
 			_, err = io.ReadFull(far, make([]byte, 3))
 			require.NoError(t, err)
+			tooLong.Store(true)
 			abort(near)
 			near.Close()
 			_, err = far.Read(make([]byte, 1))
