@@ -134,10 +134,10 @@ func TestDiagnose(t *testing.T) {
 			err := c.provoke(t, conn, far)
 			require.Error(t, err)
 			if c.want == Reset && err == io.EOF && reset(err) {
-				t.Skip("not supported here: Wine 8 makes an end of it")
+				t.Skip("not supported here: Wine 8 reports a reset as io.EOF")
 			}
 			if untranslated(err) {
-				t.Skipf("not supported here: qemu-user says %v", err)
+				t.Skipf("not supported here: qemu-user does not translate the error number: %v", err)
 			}
 			t.Logf("%v: %v", c.want, err)
 			assert.Equal(t, c.want, Diagnose(err), "%#v", err)

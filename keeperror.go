@@ -26,8 +26,8 @@ import (
 // The result has the methods SyscallConn and CloseWrite if conn has them, and [Enable] and the
 // other functions of this package accept it. It has no other methods, so it cannot use
 // sendfile, splice or writev, and HTTP/2 does not recognize a *tls.Conn in it. Wrap the
-// connection below TLS. If conn is nil, the result is nil. A *net.UDPConn or *net.IPConn, also in a wrapper, is returned unchanged,
-// because an error does not end it.
+// connection below TLS. If conn is nil, the result is nil. A *net.UDPConn or *net.IPConn, also
+// in a wrapper, is returned unchanged, because an error does not end it.
 func KeepError(conn net.Conn, onError func(conn net.Conn, err error)) net.Conn {
 	if conn == nil {
 		return nil

@@ -1,10 +1,10 @@
-// Package testpeer is the far end of a TCP connection, for tests and examples:
-// it goes deaf, comes back, vanishes or resets when told to, and reads the near
-// end's socket options from outside.
+// Package testpeer is the other end of a TCP connection, for tests and examples. It can stop
+// receiving, receive again, vanish, or reset the connection, and it reads the socket
+// options of the near end from outside.
 //
-// The far end lives in the same process, or, where the environment variable
-// KEEPALIVE_PEER names one, in a peer daemon (see Serve): so the Linux side can
-// play dead to a Windows program under Wine.
+// The other end is in the same process. If the environment variable KEEPALIVE_PEER has the
+// address of a peer daemon (see Serve), it is there. So a process on Linux can be the
+// peer of a Windows program under Wine.
 package testpeer
 
 import (
