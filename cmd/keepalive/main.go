@@ -1,0 +1,117 @@
+// Command keepalive configures and inspects TCP keepalive from outside a program.
+//
+// See README.md, or run:
+//
+//	keepalive help
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-keepalive/keepalive"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run executes the command with args and returns its exit status: 0 for success, 1 for a
+// failure, 2 for wrong usage. A subcommand can choose another one with exitStatus.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var status exitStatus
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &status):
+		return int(status)
+	}
+	fmt.Fprintf(stderr, "keepalive: %v\n", err)
+	if errors.As(err, new(usageError)) {
+		return 2
+	}
+	return 1
+}
+
+// exitStatus is an error that ends the command with that status and without a message.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// usageError is an error in the arguments. It ends the command with status 2.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "keepalive",
+		Short: "Configure and inspect TCP keepalive from outside a program",
+		Long: `keepalive configures and inspects TCP keepalive from outside a program.
+
+OPTIONS is a list of settings in one of these forms:
+
+  idle=45s,interval=5s,count=3,user-timeout=1m   any of these settings
+  detect-within=1m    settings that detect a dead peer within a minute
+  keep-open=350s      settings that keep a connection open through a NAT or a
+                      load balancer that drops idle connections after 350s
+  on, off             turn keepalive on without changing its times, or off
+
+The exit status is 0 for success, 1 for a failure, and 2 for wrong usage.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown command %q: see keepalive help", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usagef("%w: see %s --help", err, cmd.CommandPath())
+	})
+	root.AddCommand(newManCommand())
+	root.AddCommand(linuxCommands()...)
+	return root
+}
+
+// usageArgs makes errors of a check for arguments, such as cobra.ExactArgs, usage errors.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return usagef("%w: see %s --help", err, cmd.CommandPath())
+		}
+		return nil
+	}
+}
+
+// parseOptions parses the argument OPTIONS, and checks whether this system accepts it.
+func parseOptions(text string) (keepalive.Options, error) {
+	var o keepalive.Options
+	err := o.UnmarshalText([]byte(text))
+	if err == nil {
+		err = o.Validate()
+	}
+	if err != nil {
+		return o, usagef("OPTIONS %q: %w", text, err)
+	}
+	return o, nil
+}
