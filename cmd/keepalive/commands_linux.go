@@ -3,4 +3,6 @@ package main
 import "github.com/spf13/cobra"
 
 // linuxCommands returns the commands that need Linux.
-func linuxCommands() []*cobra.Command { return nil }
+func linuxCommands() []*cobra.Command {
+	return []*cobra.Command{newListCommand(), newSetCommand()}
+}

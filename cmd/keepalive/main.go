@@ -24,7 +24,7 @@ func main() {
 }
 
 // run executes the command with args and returns its exit status: 0 for success, 1 for a
-// failure, 2 for wrong usage. A subcommand can choose another one with exitStatus.
+// failure, 2 for wrong usage, 3 for a check that could not be made. A subcommand can choose another one with exitStatus.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -42,8 +42,11 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return int(status)
 	}
 	fmt.Fprintf(stderr, "keepalive: %v\n", err)
-	if errors.As(err, new(usageError)) {
+	switch {
+	case errors.As(err, new(usageError)):
 		return 2
+	case errors.As(err, new(checkFailed)):
+		return 3
 	}
 	return 1
 }
@@ -100,6 +103,20 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 			return usagef("%w: see %s --help", err, cmd.CommandPath())
 		}
 		return nil
+	}
+}
+
+// checkFailed is an error because of which a check could not be decided. It ends the command with
+// status 3.
+type checkFailed struct{ error }
+
+func (e checkFailed) Unwrap() error { return e.error }
+
+// complete makes the shell suggest values for a flag.
+func complete(cmd *cobra.Command, flag string, values ...string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	if err != nil {
+		panic(err) // there is no such flag
 	}
 }
 

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/sockets"
+)
+
+// condition is a value of --fail-if.
+type condition struct {
+	text string // of the error, after the number of sockets
+
+	// holds reports whether a socket meets the condition, if that is known.
+	holds func(s *sockets.Socket) (holds, known bool)
+}
+
+func parseConditions(texts []string) ([]condition, error) {
+	var all []condition
+	for _, text := range texts {
+		limit, isTime := strings.CutPrefix(text, "detection>")
+		switch {
+		case isTime:
+			d, err := time.ParseDuration(limit)
+			if err != nil || d <= 0 {
+				return nil, usagef("--fail-if %q: the time must be positive and have a unit, for example detection>2m", text)
+			}
+			all = append(all, condition{"detect a dead peer later than " + short(d), func(s *sockets.Socket) (bool, bool) {
+				time, known := detectionTime(s)
+				return s.State.Connected() && time > d, known || !s.State.Connected()
+			}})
+		case text == "without-keepalive":
+			all = append(all, condition{"have keepalive off", func(s *sockets.Socket) (bool, bool) {
+				on, known := s.Keepalive()
+				return s.State.Connected() && !on, known || !s.State.Connected()
+			}})
+		case text == "suspect":
+			all = append(all, condition{"have a peer that is probably dead", func(s *sockets.Socket) (bool, bool) {
+				suspect, known := s.Suspect()
+				return suspect, known || !s.State.Connected()
+			}})
+		default:
+			return nil, usagef("--fail-if %q: must be without-keepalive, suspect or detection>TIME", text)
+		}
+	}
+	return all, nil
+}
+
+// check returns an error if sockets meet one of the conditions, or could not be checked.
+func check(conditions []condition, all []*sockets.Socket) error {
+	var reasons []string
+	unknown := 0
+	for _, c := range conditions {
+		met := 0
+		for _, s := range all {
+			switch holds, known := c.holds(s); {
+			case !known:
+				unknown++
+			case holds:
+				met++
+			}
+		}
+		if met > 0 {
+			reasons = append(reasons, fmt.Sprintf("%s %s", plural(met, "connection"), c.text))
+		}
+	}
+	switch {
+	case len(reasons) > 0:
+		return fmt.Errorf("%s", strings.Join(reasons, ", "))
+	case unknown > 0:
+		return checkFailed{fmt.Errorf("%s could not be checked: %s", plural(unknown, "connection"), rights())}
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/sockets"
+)
+
+// filterFlags are the flags that select sockets.
+type filterFlags struct {
+	pids             []int
+	names            []string
+	ports            []uint
+	remotes          []string
+	states           []string
+	namespaces       []string
+	withoutKeepalive bool
+	suspect          bool
+}
+
+func (f *filterFlags) add(flags *pflag.FlagSet) {
+	flags.IntSliceVarP(&f.pids, "pid", "p", nil, "sockets of these process `IDs`")
+	flags.StringSliceVarP(&f.names, "process", "n", nil, "sockets of processes with these `names`, as in /proc/PID/comm")
+	flags.UintSliceVar(&f.ports, "port", nil, "sockets with these local or remote `ports`")
+	flags.StringSliceVar(&f.remotes, "remote", nil, "connections to these `addresses`, for example 10.0.0.0/8")
+	flags.StringSliceVar(&f.states, "state", nil, "sockets in these `states`: "+strings.Join(sockets.States(), ", "))
+	flags.StringSliceVar(&f.namespaces, "netns", nil, "sockets of these network `namespaces`: inode numbers, or paths such as /proc/PID/ns/net")
+	flags.BoolVar(&f.withoutKeepalive, "without-keepalive", false, "connections on which keepalive is off")
+	flags.BoolVar(&f.suspect, "suspect", false, "connections whose peer is probably dead")
+}
+
+// filter returns the filter that the flags stand for.
+func (f *filterFlags) filter() (sockets.Filter, error) {
+	filter := sockets.Filter{PIDs: f.pids, Names: f.names, WithoutKeepalive: f.withoutKeepalive, Suspect: f.suspect}
+	for _, pid := range f.pids {
+		if pid <= 0 {
+			return filter, usagef("--pid %d: must be positive", pid)
+		}
+	}
+	for _, port := range f.ports {
+		if port == 0 || port > 65535 {
+			return filter, usagef("--port %d: must be between 1 and 65535", port)
+		}
+		filter.Ports = append(filter.Ports, uint16(port))
+	}
+	for _, text := range f.remotes {
+		prefix, err := parsePrefix(text)
+		if err != nil {
+			return filter, usagef("--remote %q: must be an address or a prefix such as 10.0.0.0/8 or 2001:db8::/32", text)
+		}
+		filter.Remotes = append(filter.Remotes, prefix)
+	}
+	for _, name := range f.states {
+		state, err := sockets.ParseState(name)
+		if err != nil {
+			return filter, usagef("--state: %w", err)
+		}
+		filter.States = append(filter.States, state)
+	}
+	for _, text := range f.namespaces {
+		inode, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			if inode, err = sockets.NamespaceOf(text); err != nil {
+				return filter, fmt.Errorf("--netns: %w", err)
+			}
+		}
+		filter.Namespaces = append(filter.Namespaces, inode)
+	}
+	return filter, nil
+}
+
+func parsePrefix(text string) (netip.Prefix, error) {
+	if !strings.Contains(text, "/") {
+		addr, err := netip.ParseAddr(text)
+		return netip.PrefixFrom(addr, addr.BitLen()), err
+	}
+	return netip.ParsePrefix(text)
+}

@@ -1,0 +1,207 @@
+//go:build linux
+
+package sockets
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-keepalive/keepalive"
+)
+
+// Table is what List returns.
+type Table struct {
+	Sockets []*Socket
+
+	// Hidden is the number of sockets that a filter for processes could not be applied to,
+	// because this process may not see their owners.
+	Hidden int
+}
+
+// List returns the sockets that match f, with their options, in the order of their processes and
+// addresses. With the rights for it, it covers all network namespaces.
+func List(f Filter) (Table, error) {
+	t, err := find(f)
+	if err != nil {
+		return t, err
+	}
+	readOptions(t.Sockets)
+	t.Sockets = slices.DeleteFunc(t.Sockets, func(s *Socket) bool { return !f.matchOptions(s) })
+	slices.SortFunc(t.Sockets, compare)
+	return t, nil
+}
+
+// Find is List without the options, unless f needs them. Set needs no more.
+func Find(f Filter) (Table, error) {
+	if f.WithoutKeepalive || f.Suspect {
+		return List(f)
+	}
+	t, err := find(f)
+	slices.SortFunc(t.Sockets, compare)
+	return t, err
+}
+
+// Closed reports whether the program has closed s. Only the kernel holds it then.
+func (s *Socket) Closed() bool { return s.inode == 0 }
+
+// find returns the sockets for which the addresses and owners match f.
+func find(f Filter) (t Table, err error) {
+	all, err := processes()
+	if err != nil {
+		return t, err
+	}
+	if t.Sockets, err = fromKernel(f, all); err != nil {
+		return t, err
+	}
+	setOwners(t.Sockets, all)
+	t.Sockets = slices.DeleteFunc(t.Sockets, func(s *Socket) bool {
+		if f.matchOwner(s) {
+			return false
+		}
+		if len(s.Owners) == 0 && !s.Closed() {
+			t.Hidden++
+		}
+		return true
+	})
+	return t, nil
+}
+
+// fromKernel returns the sockets of all namespaces for which sock_diag's part of f matches.
+func fromKernel(f Filter, processes []*Process) ([]*Socket, error) {
+	paths, err := namespaces(processes)
+	if err != nil {
+		return nil, err
+	}
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	var all []*Socket
+	var failed error
+	for inode, path := range paths {
+		if len(f.Namespaces) > 0 && !slices.Contains(f.Namespaces, inode) {
+			continue
+		}
+		group.Go(func() {
+			found, err := inNamespace(path, inode)
+			found = slices.DeleteFunc(found, func(s *Socket) bool { return !f.matchSocket(s) })
+			mu.Lock()
+			defer mu.Unlock()
+			all = append(all, found...)
+			if failed == nil {
+				failed = err
+			}
+		})
+	}
+	group.Wait()
+	return all, failed
+}
+
+// inNamespace returns the sockets of a network namespace. It returns none if the namespace has
+// ended or if this process has no right to enter it.
+func inNamespace(path string, inode uint64) ([]*Socket, error) {
+	fd, err := openDiag(path)
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH), errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("network namespace %d: %w", inode, err)
+	}
+	defer unix.Close(fd)
+	return diag(fd, inode)
+}
+
+// setOwners sets the owners of sockets, and reads the names of those processes.
+func setOwners(sockets []*Socket, processes []*Process) {
+	byInode := make(map[uint32]*Socket, len(sockets))
+	for _, s := range sockets {
+		if !s.Closed() {
+			byInode[s.inode] = s
+		}
+	}
+	for _, d := range descriptors(processes) {
+		s := byInode[d.inode]
+		if s == nil {
+			continue
+		}
+		if d.Name == "" {
+			d.readName()
+			d.readUnit()
+		}
+		s.Owners = append(s.Owners, d.Owner)
+	}
+	for _, s := range sockets {
+		slices.SortFunc(s.Owners, func(a, b Owner) int { return cmp.Or(a.PID-b.PID, a.FD-b.FD) })
+	}
+}
+
+// readOptions reads the options of sockets, or derives what the timer shows.
+func readOptions(sockets []*Socket) {
+	each(sockets, func(o *opener, i int) {
+		s := sockets[i]
+		err := o.with(s, func(conn net.Conn) error {
+			opts, err := options(conn)
+			if err == nil {
+				s.Options = &opts
+			}
+			return err
+		})
+		if err != nil {
+			s.Derived = s.derive()
+		}
+	})
+}
+
+// options returns what Get returns, also for a listener or a connection that has ended.
+func options(conn net.Conn) (keepalive.Options, error) {
+	opts, err := keepalive.Get(conn)
+	if errors.Is(err, unix.ENOTCONN) || errors.Is(err, errors.ErrUnsupported) {
+		err = nil
+	}
+	return opts, err
+}
+
+// each calls f for the index of each socket. Each goroutine has the sockets of few processes,
+// because an opener keeps only one process open.
+func each(sockets []*Socket, f func(o *opener, i int)) {
+	order := make([]int, len(sockets))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(sockets[a].firstPID(), sockets[b].firstPID()) })
+	workers := runtime.GOMAXPROCS(0)
+	var group sync.WaitGroup
+	for part := range slices.Chunk(order, max(1, (len(order)+workers-1)/workers)) {
+		group.Go(func() {
+			var o opener
+			defer o.close()
+			for _, i := range part {
+				f(&o, i)
+			}
+		})
+	}
+	group.Wait()
+}
+
+func (s *Socket) firstPID() int {
+	if len(s.Owners) == 0 {
+		return 0
+	}
+	return s.Owners[0].PID
+}
+
+// compare orders sockets by process, listeners first, and then by address.
+func compare(a, b *Socket) int {
+	listener := func(s *Socket) int {
+		if s.State == Listen {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(a.firstPID()-b.firstPID(), listener(a)-listener(b), a.Local.Compare(b.Local), a.Remote.Compare(b.Remote), cmp.Compare(a.cookie, b.cookie))
+}

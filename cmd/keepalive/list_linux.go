@@ -1,0 +1,128 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/sockets"
+)
+
+func newListCommand() *cobra.Command {
+	var l lister
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the TCP connections of this host and their keepalive options",
+		Long: `List shows each TCP connection and listener of this host, with the process that
+owns it, its keepalive options, and whether its peer is suspect.
+
+The columns are:
+
+  KEEPALIVE     idle time, interval and count, for example 45s:5s:3; or off
+  USER TIMEOUT  the limit for unacknowledged data
+  DETECTION     the time until the kernel detects a dead peer on an idle
+                connection; never if keepalive is off
+  SILENCE       the time since the last segment from the peer
+  UNANSWERED    probes, or segments, that the peer has not answered yet. The
+                peer is suspect if it should have answered by now.
+
+A listener passes its options on to the connections that it accepts.
+
+Only root, or a user with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, can read the
+options of other users' sockets. For them, others see what the kernel's timer
+shows: whether keepalive is on, and a lower bound of the idle time, for example
+"on, idle>=45s". A question mark means that a value is not known. Sockets in
+other network namespaces need CAP_SYS_ADMIN.
+
+With --output json, each line is an object. A value that is not known is null.
+With --output metrics, the output has the Prometheus text format.
+
+With --fail-if, the exit status is 1 if a socket meets one of the conditions,
+and 3 if no socket meets one, but some could not be checked:
+
+  without-keepalive  a connection has keepalive off
+  suspect            the peer of a connection is probably dead
+  detection>TIME     a dead peer would be detected later than that, or never`,
+		Example: `  keepalive list
+  keepalive list --process redis-server --state established
+  keepalive list --remote 10.0.0.0/8 --without-keepalive
+  keepalive list --suspect --watch=5s
+  keepalive list --port 5432 --fail-if 'detection>2m'
+  keepalive list -o json | jq 'select(.suspect)'
+  keepalive list -o metrics > keepalive.prom.tmp && mv keepalive.prom.tmp keepalive.prom`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, args []string) error { return l.run(cmd) },
+	}
+	l.filter.add(cmd.Flags())
+	cmd.Flags().BoolVarP(&l.closed, "all", "a", false, "also connections that their program has closed, while the kernel still sends data")
+	cmd.Flags().StringVarP(&l.format, "output", "o", "text", "output `format`: text, json or metrics")
+	cmd.Flags().DurationVarP(&l.watch, "watch", "w", 0, "repeat the list after this `time` (2s if no time is given)")
+	cmd.Flags().Lookup("watch").NoOptDefVal = "2s"
+	cmd.Flags().StringSliceVar(&l.failIf, "fail-if", nil, "exit with status 1 if a socket meets one of these `conditions`")
+	complete(cmd, "output", "text", "json", "metrics")
+	complete(cmd, "state", sockets.States()...)
+	complete(cmd, "fail-if", "without-keepalive", "suspect", "detection>")
+	return cmd
+}
+
+// lister is keepalive list.
+type lister struct {
+	filter filterFlags
+	closed bool
+	format string
+	watch  time.Duration
+	failIf []string
+}
+
+func (l *lister) run(cmd *cobra.Command) error {
+	write := map[string]func(io.Writer, sockets.Table, screen) error{"text": writeTable, "json": writeJSON, "metrics": writeMetrics}[l.format]
+	switch {
+	case write == nil:
+		return usagef("--output %q: must be text, json or metrics", l.format)
+	case cmd.Flags().Changed("watch") && l.watch < 100*time.Millisecond:
+		return usagef("--watch %v: must be at least 100ms", l.watch)
+	case l.watch > 0 && len(l.failIf) > 0:
+		return usagef("--fail-if cannot be combined with --watch")
+	}
+	conditions, err := parseConditions(l.failIf)
+	if err != nil {
+		return err
+	}
+	filter, err := l.filter.filter()
+	if err != nil {
+		return err
+	}
+	filter.Closed = l.closed
+	out := cmd.OutOrStdout()
+	screen := screenOf(out)
+	for {
+		stop := progress(cmd.ErrOrStderr(), "reading the sockets of this host")
+		table, err := sockets.List(filter)
+		stop()
+		var text bytes.Buffer
+		if err == nil {
+			if l.watch > 0 && l.format == "text" {
+				text.WriteString(screen.clear())
+			}
+			err = write(&text, table, screen)
+		}
+		if err == nil {
+			_, err = text.WriteTo(out)
+		}
+		switch {
+		case err != nil && len(conditions) > 0:
+			return checkFailed{err}
+		case err != nil:
+			return err
+		case l.watch == 0:
+			return check(conditions, table.Sockets)
+		}
+		select {
+		case <-time.After(l.watch):
+		case <-cmd.Context().Done():
+			return nil
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// screen is the terminal that shows the output. Its zero value stands for a file or a pipe.
+type screen struct {
+	width int // 0: lines may have any length
+	color bool
+}
+
+// screenOf returns the screen that w writes to.
+func screenOf(w io.Writer) screen {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return screen{}
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || width < 20 {
+		width = 80
+	}
+	return screen{width: width, color: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+}
+
+// The colors of lines.
+const (
+	red    = 31
+	yellow = 33
+)
+
+// line returns text, cut to the width and in a color unless that is 0.
+func (s screen) line(text string, color int) string {
+	if r := []rune(text); s.width > 0 && len(r) > s.width {
+		text = string(r[:s.width-1]) + "…"
+	}
+	text = strings.TrimRight(text, " ")
+	if s.color && color != 0 {
+		text = fmt.Sprintf("\x1b[%dm%s\x1b[0m", color, text)
+	}
+	return text
+}
+
+// clear returns what begins a new page: it clears a terminal, and separates pages in a file.
+func (s screen) clear() string {
+	if s.width > 0 {
+		return "\x1b[H\x1b[2J"
+	}
+	return "\n"
+}
+
+// progress shows text on w, if that is a terminal, when a second has passed before stop is called.
+func progress(w io.Writer, text string) (stop func()) {
+	if screenOf(w).width == 0 {
+		return func() {}
+	}
+	done, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		select {
+		case <-done:
+		case <-time.After(time.Second):
+			fmt.Fprintf(w, "%s…", text)
+			<-done
+			fmt.Fprint(w, "\r\x1b[K")
+		}
+	}()
+	return func() { close(done); <-stopped }
+}
+
+// short returns d without the zeros at the end of Duration.String: 1m, not 1m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// plural returns the number with the noun, for example "1 connection" or "2 connections".
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/sockets"
+)
+
+// detectionTime returns the detection time of s if it is known. It is the longest Duration if
+// keepalive is off.
+func detectionTime(s *sockets.Socket) (time.Duration, bool) {
+	on, known := s.Keepalive()
+	switch {
+	case known && !on:
+		return math.MaxInt64, true
+	case s.Options != nil:
+		return s.Options.DetectionTime(), true
+	}
+	return 0, false
+}
+
+// column is a column of the table.
+type column struct {
+	title    string
+	value    func(s *sockets.Socket) string
+	optional bool // left out if it is empty for all sockets
+}
+
+const unknown = "?"
+
+var columns = []column{
+	{"PROCESS", processText, false},
+	{"UNIT", func(s *sockets.Socket) string {
+		if len(s.Owners) == 0 {
+			return ""
+		}
+		return strings.TrimSpace(s.Owners[0].Unit + " " + s.Owners[0].Container)
+	}, true},
+	{"LOCAL", func(s *sockets.Socket) string { return s.Local.String() }, false},
+	{"REMOTE", func(s *sockets.Socket) string {
+		if s.State == sockets.Listen {
+			return "-"
+		}
+		return s.Remote.String()
+	}, false},
+	{"STATE", func(s *sockets.Socket) string { return s.State.String() }, false},
+	{"KEEPALIVE", keepaliveText, false},
+	{"USER TIMEOUT", func(s *sockets.Socket) string {
+		if s.Options == nil || s.Options.UserTimeout == 0 || s.Options.UserTimeout == keepalive.NoUserTimeout {
+			return ""
+		}
+		return short(s.Options.UserTimeout)
+	}, true},
+	{"DETECTION", func(s *sockets.Socket) string {
+		switch d, known := detectionTime(s); {
+		case !known:
+			return unknown
+		case d == math.MaxInt64:
+			return "never"
+		default:
+			return short(d.Round(time.Second))
+		}
+	}, false},
+	{"SILENCE", func(s *sockets.Socket) string {
+		if s.Info.Silence < 0 {
+			return "-"
+		}
+		return short(roundDown(s.Info.Silence))
+	}, false},
+	{"UNANSWERED", unansweredText, true},
+}
+
+// roundDown leaves out what is not interesting of a long time.
+func roundDown(d time.Duration) time.Duration {
+	if d >= 10*time.Second {
+		return d.Truncate(time.Second)
+	}
+	return d.Truncate(100 * time.Millisecond)
+}
+
+func processText(s *sockets.Socket) string {
+	switch {
+	case s.Closed():
+		return "(closed)"
+	case len(s.Owners) == 0:
+		return fmt.Sprintf("(user %d)", s.UID)
+	}
+	text := fmt.Sprintf("%s/%d", s.Owners[0].Name, s.Owners[0].PID)
+	if n := len(pids(s)); n > 1 {
+		text += fmt.Sprintf(" +%d", n-1)
+	}
+	return text
+}
+
+// pids returns the processes that hold s.
+func pids(s *sockets.Socket) []int {
+	all := []int{}
+	for _, o := range s.Owners {
+		all = append(all, o.PID)
+	}
+	return slices.Compact(all)
+}
+
+func keepaliveText(s *sockets.Socket) string {
+	on, known := s.Keepalive()
+	switch {
+	case !known:
+		return unknown
+	case !on:
+		return "off"
+	case s.Options != nil:
+		return fmt.Sprintf("%s:%s:%d", short(s.Options.Idle), short(s.Options.Interval), s.Options.Count)
+	case s.Derived.MinIdle > 0:
+		return "on, idle>=" + short(s.Derived.MinIdle)
+	}
+	return "on"
+}
+
+func unansweredText(s *sockets.Socket) string {
+	var parts []string
+	if s.Info.Probes > 0 {
+		parts = append(parts, plural(s.Info.Probes, "probe"))
+	}
+	if s.Info.Unacked > 0 {
+		parts = append(parts, plural(s.Info.Unacked, "segment"))
+	}
+	if suspect, known := s.Suspect(); suspect && known {
+		parts = append(parts, "suspect")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// writeTable writes a table, and what matters most in a last line.
+func writeTable(w io.Writer, t sockets.Table, screen screen) error {
+	writeRows(w, t.Sockets, screen)
+	_, err := fmt.Fprintf(w, "\n%s\n", summary(t))
+	return err
+}
+
+// writeRows writes a title and a line for each socket.
+func writeRows(w io.Writer, all []*sockets.Socket, screen screen) {
+	var shown []column
+	for _, c := range columns {
+		if !c.optional || slices.ContainsFunc(all, func(s *sockets.Socket) bool { return c.value(s) != "" }) {
+			shown = append(shown, c)
+		}
+	}
+	var text strings.Builder
+	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	for _, c := range shown {
+		fmt.Fprint(tw, c.title, "\t")
+	}
+	for _, s := range all {
+		fmt.Fprintln(tw)
+		for _, c := range shown {
+			fmt.Fprint(tw, c.value(s), "\t")
+		}
+	}
+	tw.Flush()
+	for i, line := range strings.Split(text.String(), "\n") {
+		color := 0
+		if i > 0 {
+			color = colorOf(all[i-1])
+		}
+		fmt.Fprintln(w, screen.line(line, color))
+	}
+}
+
+func colorOf(s *sockets.Socket) int {
+	if suspect, known := s.Suspect(); suspect && known {
+		return red
+	}
+	if on, known := s.Keepalive(); known && !on && s.State.Connected() {
+		return yellow
+	}
+	return 0
+}
+
+// summary returns the line below the table.
+func summary(t sockets.Table) string {
+	var connections, listeners, never, suspects, unknown int
+	for _, s := range t.Sockets {
+		if s.State == sockets.Listen {
+			listeners++
+			continue
+		}
+		connections++
+		if !s.State.Connected() || s.Closed() {
+			continue
+		}
+		switch d, known := detectionTime(s); {
+		case !known:
+			unknown++
+		case d == math.MaxInt64:
+			never++
+		}
+		if suspect, known := s.Suspect(); suspect && known {
+			suspects++
+		}
+	}
+	text := fmt.Sprintf("%s, %s. %s would never detect a dead peer while idle.", plural(connections, "connection"), plural(listeners, "listener"), plural(never, "connection"))
+	if suspects > 0 {
+		text += fmt.Sprintf(" %s probably dead.", strings.Replace(plural(suspects, "peer is"), "peer iss", "peers are", 1))
+	}
+	if unknown > 0 {
+		text += fmt.Sprintf(" The detection time of %s is not known: %s.", plural(unknown, "connection"), rights())
+	}
+	if t.Hidden > 0 {
+		text += fmt.Sprintf(" The processes of %s are not known: %s.", plural(t.Hidden, "other socket"), rights())
+	}
+	return text
+}
+
+// rights returns what to do to see more sockets.
+func rights() string {
+	if os.Geteuid() != 0 {
+		return "run as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
+	}
+	return "this process lacks CAP_SYS_PTRACE, or the owner is in another PID namespace"
+}
