@@ -124,7 +124,7 @@ func setOwners(sockets []*Socket, processes []*Process) {
 			byInode[s.inode] = s
 		}
 	}
-	for _, d := range descriptors(processes) {
+	for _, d := range heldSockets(processes) {
 		s := byInode[d.inode]
 		if s == nil {
 			continue

@@ -78,14 +78,14 @@ func unitOf(cgroups string) (unit, container string) {
 	return unit, container
 }
 
-// descriptor is a socket in the table of a process.
-type descriptor struct {
+// heldSocket is a socket in the table of a process.
+type heldSocket struct {
 	inode uint32
 	Owner
 }
 
-// descriptors returns the sockets that the processes hold, as far as this process may see them.
-func descriptors(processes []*Process) (all []descriptor) {
+// heldSockets returns the sockets that the processes hold, as far as this process may see them.
+func heldSockets(processes []*Process) (all []heldSocket) {
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	scan := func(p *Process, fds []string) {
@@ -123,13 +123,13 @@ func readNames(folder string) []string {
 }
 
 // socketsOf returns those of p's descriptors that are sockets.
-func socketsOf(p *Process, fds []string) []descriptor {
+func socketsOf(p *Process, fds []string) []heldSocket {
 	dir, err := unix.Open(fmt.Sprintf("/proc/%d/fd", p.PID), unix.O_DIRECTORY|unix.O_PATH|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}
 	defer unix.Close(dir)
-	var found []descriptor
+	var found []heldSocket
 	var buf [64]byte
 	for _, name := range fds {
 		n, err := unix.Readlinkat(dir, name, buf[:])
@@ -145,7 +145,7 @@ func socketsOf(p *Process, fds []string) []descriptor {
 			continue
 		}
 		fd, _ := strconv.Atoi(name)
-		found = append(found, descriptor{uint32(inode), Owner{p, fd}})
+		found = append(found, heldSocket{uint32(inode), Owner{p, fd}})
 	}
 	return found
 }

@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/descriptor"
 )
 
 // ErrGone means that the socket does not exist any more.
@@ -41,7 +42,7 @@ func (o *opener) with(s *Socket, f func(conn net.Conn) error) error {
 		var fd int
 		if fd, err = o.open(owner, s.cookie); err == nil {
 			defer unix.Close(fd)
-			return f(handle{fd: uintptr(fd)})
+			return f(descriptor.Conn(fd))
 		}
 	}
 	return err
@@ -88,21 +89,3 @@ func cookieOf(fd int) (cookie uint64) {
 	unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_COOKIE, uintptr(unsafe.Pointer(&cookie)), uintptr(unsafe.Pointer(&size)), 0)
 	return cookie
 }
-
-// handle is a connection for package keepalive. A connection of package net would set the
-// descriptor, which the other process shares, to non-blocking mode.
-type handle struct {
-	net.Conn // nil
-	fd       uintptr
-}
-
-func (h handle) SyscallConn() (syscall.RawConn, error) { return rawHandle(h.fd), nil }
-
-type rawHandle uintptr
-
-func (h rawHandle) Control(f func(fd uintptr)) error { f(uintptr(h)); return nil }
-
-var errUnused = errors.New("the socket belongs to another process")
-
-func (rawHandle) Read(func(fd uintptr) bool) error  { return errUnused }
-func (rawHandle) Write(func(fd uintptr) bool) error { return errUnused }
