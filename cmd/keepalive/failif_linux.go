@@ -10,7 +10,7 @@ import (
 
 // condition is a value of --fail-if.
 type condition struct {
-	text string // of the error, after the number of sockets
+	verb, text string // of the error, after the number of connections: "has" or "have", for example
 
 	// holds reports whether a socket meets the condition, if that is known.
 	holds func(s *sockets.Socket) (holds, known bool)
@@ -26,17 +26,17 @@ func parseConditions(texts []string) ([]condition, error) {
 			if err != nil || d <= 0 {
 				return nil, usagef("--fail-if %q: the time must be positive and have a unit, for example detection>2m", text)
 			}
-			all = append(all, condition{"detect a dead peer later than " + short(d), func(s *sockets.Socket) (bool, bool) {
+			all = append(all, condition{"detect", "a dead peer later than " + short(d), func(s *sockets.Socket) (bool, bool) {
 				time, known := detectionTime(s)
 				return s.State.Connected() && time > d, known || !s.State.Connected()
 			}})
 		case text == "without-keepalive":
-			all = append(all, condition{"have keepalive off", func(s *sockets.Socket) (bool, bool) {
+			all = append(all, condition{"have", "keepalive off", func(s *sockets.Socket) (bool, bool) {
 				on, known := s.Keepalive()
 				return s.State.Connected() && !on, known || !s.State.Connected()
 			}})
 		case text == "suspect":
-			all = append(all, condition{"have a peer that is probably dead", func(s *sockets.Socket) (bool, bool) {
+			all = append(all, condition{"have", "a peer that is probably dead", func(s *sockets.Socket) (bool, bool) {
 				suspect, known := s.Suspect()
 				return suspect, known || !s.State.Connected()
 			}})
@@ -62,7 +62,11 @@ func check(conditions []condition, all []*sockets.Socket) error {
 			}
 		}
 		if met > 0 {
-			reasons = append(reasons, fmt.Sprintf("%s %s", plural(met, "connection"), c.text))
+			verb := c.verb
+			if met == 1 {
+				verb = map[string]string{"have": "has", "detect": "detects"}[verb]
+			}
+			reasons = append(reasons, fmt.Sprintf("%s %s %s", plural(met, "connection"), verb, c.text))
 		}
 	}
 	switch {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,9 +22,12 @@ type filterFlags struct {
 	namespaces       []string
 	withoutKeepalive bool
 	suspect          bool
+
+	flags *pflag.FlagSet
 }
 
 func (f *filterFlags) add(flags *pflag.FlagSet) {
+	f.flags = flags
 	flags.IntSliceVarP(&f.pids, "pid", "p", nil, "sockets of these process `IDs`")
 	flags.StringSliceVarP(&f.names, "process", "n", nil, "sockets of processes with these `names`, as in /proc/PID/comm")
 	flags.UintSliceVar(&f.ports, "port", nil, "sockets with these local or remote `ports`")
@@ -37,6 +41,12 @@ func (f *filterFlags) add(flags *pflag.FlagSet) {
 // filter returns the filter that the flags stand for.
 func (f *filterFlags) filter() (sockets.Filter, error) {
 	filter := sockets.Filter{PIDs: f.pids, Names: f.names, WithoutKeepalive: f.withoutKeepalive, Suspect: f.suspect}
+	// An empty value, as of an unset variable of the shell, must not select everything.
+	for name, values := range map[string][]string{"process": f.names, "remote": f.remotes, "state": f.states, "netns": f.namespaces} {
+		if f.flags.Changed(name) && (len(values) == 0 || slices.Contains(values, "")) {
+			return filter, usagef("--%s: must not be empty", name)
+		}
+	}
 	for _, pid := range f.pids {
 		if pid <= 0 {
 			return filter, usagef("--pid %d: must be positive", pid)
