@@ -177,6 +177,17 @@ func (c *child) failed(err error) error {
 
 // runChild is the child's main.
 func runChild(args []string) int {
+	if len(args) == 2 && args[0] == holdSockets {
+		n, err := strconv.Atoi(args[1])
+		if err == nil {
+			err = runHold(n)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
+	}
 	u, err := runLoad(args)
 	if err == nil {
 		err = json.NewEncoder(os.Stdout).Encode(u)

@@ -10,7 +10,7 @@
 // The first command takes about five minutes on two cores. It writes RESULTS.md
 // and its pictures into this folder. The second takes about one minute, writes no
 // files, and is what CI runs. The third runs one part: setting, dialing,
-// detection, monitor, idle or throughput.
+// detection, monitor, idle, throughput or command.
 //
 // The exit status is 1 if a promise is broken, and 2 if bench cannot measure. If
 // this system lacks something, for example Linux's /proc, bench reports it and
@@ -68,6 +68,7 @@ var parts = []part{
 	{"monitor", "Monitor", monitoring},
 	{"idle", "Idle connections", idling},
 	{"throughput", "Throughput and latency", throughput},
+	{"command", "The command keepalive", commands},
 }
 
 func run(args []string, stderr io.Writer) int {

@@ -4,6 +4,7 @@ package sockets
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -126,7 +127,7 @@ func serve() {
 	var lc net.ListenConfig
 	lc.SetMultipathTCP(os.Args[1] == "mptcp")
 	lc.KeepAlive = -1
-	ln := must(lc.Listen(nil, "tcp4", "127.0.0.1:0"))
+	ln := must(lc.Listen(context.Background(), "tcp4", "127.0.0.1:0"))
 	fmt.Println(ln.Addr())
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
 		d := net.Dialer{KeepAlive: -1}
@@ -152,7 +153,7 @@ func upLoopback() {
 func churn() {
 	var lc net.ListenConfig
 	lc.KeepAlive = -1
-	first, second := must(lc.Listen(nil, "tcp4", "127.0.0.1:0")), must(lc.Listen(nil, "tcp4", "127.0.0.1:0"))
+	first, second := must(lc.Listen(context.Background(), "tcp4", "127.0.0.1:0")), must(lc.Listen(context.Background(), "tcp4", "127.0.0.1:0"))
 	dialer := net.Dialer{KeepAlive: -1}
 	type pair struct{ client, server net.Conn }
 	open := func(ln net.Listener) pair {
