@@ -104,7 +104,11 @@ func report(cmd *cobra.Command, table sockets.Table, changes []sockets.Change, o
 			continue
 		case c.Err != nil:
 			failed++
-			fmt.Fprintf(cmd.ErrOrStderr(), "keepalive: %s: %v\n", socketText(c.Socket), c.Err)
+			text := strings.TrimPrefix(c.Err.Error(), "keepalive: ")
+			if errors.Is(c.Err, errors.ErrUnsupported) {
+				text += "; all other options are set"
+			}
+			fmt.Fprintf(cmd.ErrOrStderr(), "keepalive: %s: %s\n", socketText(c.Socket), text)
 			continue
 		}
 		process := processText(c.Socket)
@@ -146,7 +150,11 @@ func noSocket(t sockets.Table) error {
 // socketText names a socket in a message.
 func socketText(s *sockets.Socket) string {
 	if s.State == sockets.Listen {
-		return fmt.Sprintf("%s, listener %s", processText(s), s.Local)
+		kind := "listener"
+		if s.Multipath {
+			kind = "Multipath TCP listener"
+		}
+		return fmt.Sprintf("%s, %s %s", processText(s), kind, s.Local)
 	}
 	return fmt.Sprintf("%s, %s to %s", processText(s), s.Local, s.Remote)
 }

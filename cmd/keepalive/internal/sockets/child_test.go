@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -52,6 +53,9 @@ func start(t testing.TB, attr *syscall.SysProcAttr, name string, args ...string)
 	t.Helper()
 	program, err := os.Executable()
 	require.NoError(t, err)
+	if attr != nil && attr.Credential != nil {
+		program = publicCopy(t, program)
+	}
 	c := &child{cmd: exec.Command(program, args...)}
 	c.cmd.Env = append(os.Environ(), "SOCKETS_TEST_CHILD="+name)
 	c.cmd.SysProcAttr = attr
@@ -64,6 +68,19 @@ func start(t testing.TB, attr *syscall.SysProcAttr, name string, args ...string)
 	require.NoError(t, c.cmd.Start())
 	t.Cleanup(func() { c.end() })
 	return c
+}
+
+// publicCopy copies a program to a folder that is open to all users.
+func publicCopy(t testing.TB, program string) string {
+	dir, err := os.MkdirTemp("", "sockets")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o755))
+	b, err := os.ReadFile(program)
+	require.NoError(t, err)
+	path := filepath.Join(dir, filepath.Base(program))
+	require.NoError(t, os.WriteFile(path, b, 0o755))
+	return path
 }
 
 func (c *child) end() {
@@ -197,12 +214,13 @@ func churn() {
 	}
 }
 
-// list prints the sockets whose port is the argument, as an unprivileged user sees them.
+// list prints the sockets of the port that is the first argument, sets the idle time to 55 seconds on them,
+// and prints an error, or an empty line, for each.
 func list() {
-	must(0, syscall.Setgroups(nil))
-	must(0, syscall.Setgid(65534))
-	must(0, syscall.Setuid(65534))
 	port := must(strconv.ParseUint(os.Args[1], 10, 16))
 	table := must(List(Filter{Ports: []uint16{uint16(port)}}))
 	must(0, json.NewEncoder(os.Stdout).Encode(table))
+	for _, c := range Set(table.Sockets, keepalive.Options{Idle: 55 * time.Second}) {
+		fmt.Println(c.Err)
+	}
 }

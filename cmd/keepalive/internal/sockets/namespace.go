@@ -49,13 +49,23 @@ func openDiag(path string) (fd int, err error) {
 		return 0, err
 	}
 	defer unix.Close(namespace)
+	own, err := unix.Open(ownNamespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(own)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // never unlocked, so that the thread ends with the goroutine
-		if err = unix.Setns(namespace, unix.CLONE_NEWNET); err == nil {
-			fd, err = newDiag()
+		runtime.LockOSThread()
+		if err = unix.Setns(namespace, unix.CLONE_NEWNET); err != nil {
+			runtime.UnlockOSThread()
+			return
 		}
+		fd, err = newDiag()
+		if unix.Setns(own, unix.CLONE_NEWNET) == nil {
+			runtime.UnlockOSThread()
+		} // else the thread ends with the goroutine
 	}()
 	<-done
 	return fd, err

@@ -185,7 +185,7 @@ func TestWithoutRights(t *testing.T) {
 		defer far.Close()
 		want = append(want, conn.LocalAddr().String())
 	}
-	c := start(t, nil, "list", strconv.Itoa(ln.Addr().(*net.TCPAddr).Port))
+	c := start(t, asNobody, "list", strconv.Itoa(ln.Addr().(*net.TCPAddr).Port))
 	var table Table
 	require.NoError(t, json.Unmarshal([]byte(c.line(t)), &table))
 	found := 0
@@ -208,6 +208,27 @@ func TestWithoutRights(t *testing.T) {
 		}
 	}
 	assert.Equal(t, 3, found)
+	for range table.Sockets {
+		assert.Equal(t, "no right: run as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH", c.line(t))
+	}
+}
+
+var asNobody = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+
+// TestOwnProcesses lists and changes the sockets of a user's own process.
+func TestOwnProcesses(t *testing.T) {
+	needRoot(t)
+	server := start(t, asNobody, "serve", "tcp")
+	addr := netip.MustParseAddrPort(server.line(t))
+	c := start(t, asNobody, "list", strconv.Itoa(int(addr.Port())))
+	var table Table
+	require.NoError(t, json.Unmarshal([]byte(c.line(t)), &table))
+	require.Len(t, table.Sockets, 1)
+	assert.NotNil(t, table.Sockets[0].Options)
+	assert.Equal(t, server.cmd.Process.Pid, table.Sockets[0].Owners[0].PID)
+	assert.Equal(t, "<nil>", c.line(t))
+	server.say("connect")
+	assert.Contains(t, server.line(t), "idle=55s")
 }
 
 func needRoot(t *testing.T) {

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/programtest"
+)
+
+// TestListAndSetPrograms lists and changes the connections of real programs, and compares the result with
+// what the kernel reports for each descriptor.
+func TestListAndSetPrograms(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("not supported here: this test needs root")
+	}
+	for _, p := range programtest.Programs {
+		t.Run(p.Name, func(t *testing.T) {
+			t.Parallel()
+			var started []int
+			p.Run(t, func(cmd *exec.Cmd) {
+				cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+				require.NoError(t, cmd.Start())
+				t.Cleanup(func() { cmd.Process.Signal(syscall.SIGTERM); cmd.Wait() })
+				started = append(started, cmd.Process.Pid)
+			})
+			pids := descendants(started)
+			flags := []string{"--state", "established"}
+			want := make(map[string]int)
+			for _, pid := range pids {
+				flags = append(flags, "--pid", strconv.Itoa(pid))
+				connections, err := programtest.Connections(pid)
+				require.NoError(t, err)
+				for _, c := range connections {
+					want[c.Options.String()]++
+				}
+			}
+			got := make(map[string]int)
+			for line := range strings.Lines(command(t, flags, "list", "-o", "json")) {
+				var s socketJSON
+				require.NoError(t, json.Unmarshal([]byte(line), &s))
+				require.NotNil(t, s.Options)
+				got[*s.Options] += len(s.PIDs)
+			}
+			assert.Equal(t, want, got)
+
+			const options = "idle=1m17s,interval=7s,count=5,user-timeout=1m17s"
+			command(t, flags, "set", options)
+			changed := 0
+			for _, pid := range pids {
+				connections, err := programtest.Connections(pid)
+				require.NoError(t, err)
+				for _, c := range connections {
+					assert.Equal(t, options, c.Options.String(), c.Remote)
+					changed++
+				}
+			}
+			assert.GreaterOrEqual(t, changed, p.Connections)
+		})
+	}
+}
+
+// descendants returns processes and all that they have started.
+func descendants(pids []int) []int {
+	for _, pid := range pids {
+		children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+		for field := range strings.FieldsSeq(string(children)) {
+			child, _ := strconv.Atoi(field)
+			pids = append(pids, descendants([]int{child})...)
+		}
+	}
+	return pids
+}
