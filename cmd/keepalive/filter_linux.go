@@ -16,7 +16,7 @@ import (
 type filterFlags struct {
 	pids             []int
 	names            []string
-	ports            []uint
+	ports            []int
 	remotes          []string
 	states           []string
 	namespaces       []string
@@ -30,7 +30,7 @@ func (f *filterFlags) add(flags *pflag.FlagSet) {
 	f.flags = flags
 	flags.IntSliceVarP(&f.pids, "pid", "p", nil, "sockets of these process `IDs`")
 	flags.StringSliceVarP(&f.names, "process", "n", nil, "sockets of processes with these `names`, as in /proc/PID/comm")
-	flags.UintSliceVar(&f.ports, "port", nil, "sockets with these local or remote `ports`")
+	flags.IntSliceVar(&f.ports, "port", nil, "sockets with these local or remote `ports`")
 	flags.StringSliceVar(&f.remotes, "remote", nil, "connections to these `addresses`, for example 10.0.0.0/8")
 	flags.StringSliceVar(&f.states, "state", nil, "sockets in these `states`: "+strings.Join(sockets.States(), ", "))
 	flags.StringSliceVar(&f.namespaces, "netns", nil, "sockets of these network `namespaces`: inode numbers, or paths such as /proc/PID/ns/net")
@@ -53,7 +53,7 @@ func (f *filterFlags) filter() (sockets.Filter, error) {
 		}
 	}
 	for _, port := range f.ports {
-		if port == 0 || port > 65535 {
+		if port < 1 || port > 65535 {
 			return filter, usagef("--port %d: must be between 1 and 65535", port)
 		}
 		filter.Ports = append(filter.Ports, uint16(port))

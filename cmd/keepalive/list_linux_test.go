@@ -229,13 +229,13 @@ func TestSet(t *testing.T) {
 	require.NoError(t, err)
 
 	out := command(t, filters, "set", "idle=45s,interval=5s,count=3", "--dry-run")
-	assert.Contains(t, out, "\nkeepalive set would set idle=45s,interval=5s,count=3 on 3 sockets, which have the options above now.\n")
+	assert.Contains(t, out, "\nkeepalive set would set \"idle=45s,interval=5s,count=3\" on 3 sockets, which have the options above now.\n")
 	after, err := keepalive.Get(conn)
 	require.NoError(t, err)
 	assert.Equal(t, before, after)
 
 	out = command(t, filters, "set", "idle=45s,interval=4.5s,count=3")
-	assert.Regexp(t, `^PROCESS +CONNECTIONS +LISTENERS\nkeepalive.test/\d+ +2 +1\nSet idle=45s,interval=4.5s,count=3 on 3 of 3 sockets.\n$`, out)
+	assert.Regexp(t, `^PROCESS +CONNECTIONS +LISTENERS\nkeepalive.test/\d+ +2 +1\nSet "idle=45s,interval=4.5s,count=3" on 3 of 3 sockets.\n$`, out)
 	after, err = keepalive.Get(conn)
 	require.NoError(t, err)
 	assert.Equal(t, keepalive.Options{Idle: 45 * time.Second, Interval: 5 * time.Second, Count: 3, UserTimeout: math.MaxInt64}, after)
@@ -266,6 +266,25 @@ func TestSetErrors(t *testing.T) {
 		assert.Empty(t, out)
 		assert.Contains(t, errs, c.want)
 		assert.Equal(t, 1, strings.Count(errs, "\n"), errs)
+	}
+}
+
+func TestNarrowScreen(t *testing.T) {
+	conn, filters := connect(t)
+	table, err := sockets.List(sockets.Filter{PIDs: []int{os.Getpid()}, Ports: []uint16{uint16(conn.LocalAddr().(*net.TCPAddr).Port)}})
+	require.NoError(t, err, filters)
+	for width, want := range map[int]string{
+		200: "PROCESS LOCAL REMOTE STATE KEEPALIVE DETECTION SILENCE",
+		99:  "PROCESS LOCAL REMOTE STATE KEEPALIVE DETECTION",
+		85:  "PROCESS LOCAL REMOTE KEEPALIVE DETECTION",
+	} {
+		var out strings.Builder
+		writeRows(&out, table.Sockets, screen{width: width})
+		title, _, _ := strings.Cut(out.String(), "\n")
+		assert.Equal(t, want, strings.Join(strings.Fields(title), " "), width)
+		for line := range strings.Lines(out.String()) {
+			assert.LessOrEqual(t, len(line), width)
+		}
 	}
 }
 

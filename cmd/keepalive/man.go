@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 )
@@ -13,6 +15,9 @@ func newManCommand() *cobra.Command {
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		Hidden:  true,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := os.MkdirAll(args[0], 0o755); err != nil {
+				return err
+			}
 			root := cmd.Root()
 			root.DisableAutoGenTag = true
 			return doc.GenManTree(root, &doc.GenManHeader{Title: "KEEPALIVE", Section: "1", Source: "keepalive"}, args[0])

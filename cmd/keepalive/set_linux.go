@@ -79,7 +79,7 @@ func showChanges(cmd *cobra.Command, filter sockets.Filter, opts keepalive.Optio
 	}
 	out := cmd.OutOrStdout()
 	writeRows(out, table.Sockets, screenOf(out))
-	fmt.Fprintf(out, "\nkeepalive set would set %s on %s, which have the options above now.\n", opts, plural(len(table.Sockets), "socket"))
+	fmt.Fprintf(out, "\nkeepalive set would set %q on %s, which have the options above now.\n", opts, plural(len(table.Sockets), "socket"))
 	return nil
 }
 
@@ -129,13 +129,13 @@ func report(cmd *cobra.Command, table sockets.Table, changes []sockets.Change, o
 		}
 		tw.Flush()
 	}
-	text := fmt.Sprintf("Set %s on %d of %s.", opts, len(changes)-failed-gone, plural(len(changes), "socket"))
+	text := fmt.Sprintf("Set %q on %d of %s.", opts, len(changes)-failed-gone, plural(len(changes), "socket"))
 	if gone > 0 {
 		text += fmt.Sprintf(" %s closed meanwhile.", strings.Replace(plural(gone, "socket was"), "socket wass", "sockets were", 1))
 	}
 	fmt.Fprintln(cmd.OutOrStdout(), text)
 	if failed > 0 {
-		return fmt.Errorf("could not set %s on %s", opts, plural(failed, "socket"))
+		return fmt.Errorf("could not set %q on %s", opts, plural(failed, "socket"))
 	}
 	return nil
 }

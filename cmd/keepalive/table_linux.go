@@ -27,38 +27,38 @@ func detectionTime(s *sockets.Socket) (time.Duration, bool) {
 	return 0, false
 }
 
-// column is a column of the table.
+// column is a column of the table. It is left out if it is empty for all sockets.
 type column struct {
-	title    string
-	value    func(s *sockets.Socket) string
-	optional bool // left out if it is empty for all sockets
+	title string
+	value func(s *sockets.Socket) string
+	drop  int // the order in which columns are left out if the screen is narrow; 0: never
 }
 
 const unknown = "?"
 
 var columns = []column{
-	{"PROCESS", processText, false},
+	{"PROCESS", processText, 0},
 	{"UNIT", func(s *sockets.Socket) string {
 		if len(s.Owners) == 0 {
 			return ""
 		}
 		return strings.TrimSpace(s.Owners[0].Unit + " " + s.Owners[0].Container)
-	}, true},
-	{"LOCAL", func(s *sockets.Socket) string { return s.Local.String() }, false},
+	}, 1},
+	{"LOCAL", func(s *sockets.Socket) string { return s.Local.String() }, 0},
 	{"REMOTE", func(s *sockets.Socket) string {
 		if s.State == sockets.Listen {
 			return "-"
 		}
 		return s.Remote.String()
-	}, false},
-	{"STATE", func(s *sockets.Socket) string { return s.State.String() }, false},
-	{"KEEPALIVE", keepaliveText, false},
+	}, 0},
+	{"STATE", func(s *sockets.Socket) string { return s.State.String() }, 4},
+	{"KEEPALIVE", keepaliveText, 0},
 	{"USER TIMEOUT", func(s *sockets.Socket) string {
 		if s.Options == nil || s.Options.UserTimeout == 0 || s.Options.UserTimeout == keepalive.NoUserTimeout {
 			return ""
 		}
 		return short(s.Options.UserTimeout)
-	}, true},
+	}, 3},
 	{"DETECTION", func(s *sockets.Socket) string {
 		switch d, known := detectionTime(s); {
 		case !known:
@@ -68,14 +68,14 @@ var columns = []column{
 		default:
 			return short(d.Round(time.Second))
 		}
-	}, false},
+	}, 0},
 	{"SILENCE", func(s *sockets.Socket) string {
 		if s.Info.Silence < 0 {
 			return "-"
 		}
 		return short(roundDown(s.Info.Silence))
-	}, false},
-	{"UNANSWERED", unansweredText, true},
+	}, 2},
+	{"UNANSWERED", unansweredText, 0},
 }
 
 // roundDown leaves out what is not interesting of a long time.
@@ -147,14 +147,9 @@ func writeTable(w io.Writer, t sockets.Table, screen screen) error {
 
 // writeRows writes a title and a line for each socket.
 func writeRows(w io.Writer, all []*sockets.Socket, screen screen) {
-	var shown []column
-	for _, c := range columns {
-		if !c.optional || slices.ContainsFunc(all, func(s *sockets.Socket) bool { return c.value(s) != "" }) {
-			shown = append(shown, c)
-		}
-	}
 	var text strings.Builder
 	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	shown := fitting(all, screen)
 	for _, c := range shown {
 		fmt.Fprint(tw, c.title, "\t")
 	}
@@ -172,6 +167,33 @@ func writeRows(w io.Writer, all []*sockets.Socket, screen screen) {
 		}
 		fmt.Fprintln(w, screen.line(line, color))
 	}
+}
+
+// fitting returns the columns that have values and fit on the screen.
+func fitting(all []*sockets.Socket, screen screen) []column {
+	var shown []column
+	widths := make(map[string]int)
+	total := 0
+	for _, c := range columns {
+		width := 0
+		for _, s := range all {
+			width = max(width, len(c.value(s)))
+		}
+		if width > 0 {
+			widths[c.title] = max(width, len(c.title)) + 2
+			total += widths[c.title]
+			shown = append(shown, c)
+		}
+	}
+	for drop := 1; screen.width > 0 && total > screen.width && drop <= len(columns); drop++ {
+		shown = slices.DeleteFunc(shown, func(c column) bool {
+			if c.drop == drop {
+				total -= widths[c.title]
+			}
+			return c.drop == drop
+		})
+	}
+	return shown
 }
 
 func colorOf(s *sockets.Socket) int {
