@@ -1,0 +1,306 @@
+package explain
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// Width is the number of columns of the text.
+const Width = 80
+
+// WriteText writes x for people.
+func (x *Explanation) WriteText(w io.Writer) error {
+	b := new(strings.Builder)
+	x.writeSettings(b)
+	x.writeIdle(b)
+	x.writeInFlight(b)
+	x.writeMiddleboxes(b)
+	x.writeTraffic(b)
+	writeList(b, "Warnings", x.Warnings)
+	writeList(b, "Notes", x.Notes)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (x *Explanation) writeSettings(b *strings.Builder) {
+	if len(x.goals) > 0 {
+		wrap(b, "", fmt.Sprintf("On %s, %s means %s.", x.System, x.Options, x.named))
+		b.WriteString("\n")
+	} else {
+		fmt.Fprintf(b, "Settings on %s\n\n", x.System)
+	}
+	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	state := "on"
+	if !x.KeepAlive {
+		state = "off"
+	}
+	fmt.Fprintf(tw, "  keepalive\t%s\n", state)
+	isDefault := make(map[string]bool)
+	for _, key := range x.Settings.Defaults {
+		isDefault[key] = true
+	}
+	row := func(key, value string, named, effective time.Duration) {
+		var note string
+		switch name := x.host.Name(key); {
+		case key == "count" && x.Settings.UserTimeout != nil && x.KeepAlive && x.host.UserTimeoutReplacesCount():
+			note = "not used: the user timeout replaces it"
+		case isDefault[key] && key == "user-timeout": // no system has a default for it
+		case isDefault[key] && name != "":
+			note = "system default: " + name
+		case isDefault[key]:
+			note = "system default"
+		case named != 0 && named != effective:
+			note = fmt.Sprintf("%s, rounded up", named)
+		}
+		line := fmt.Sprintf("  %s\t%s", key, value)
+		if note != "" {
+			line += "\t" + note
+		}
+		fmt.Fprintln(tw, line)
+	}
+	times := func(key string, named, effective time.Duration) {
+		value := "not known"
+		if effective != 0 {
+			value = Short(effective)
+		}
+		row(key, value, named, effective)
+	}
+	s := x.Settings
+	times("idle", x.named.Idle, time.Duration(s.Idle))
+	times("interval", x.named.Interval, time.Duration(s.Interval))
+	if s.Count == 0 {
+		row("count", "not known", 0, 0)
+	} else {
+		row("count", strconv.Itoa(s.Count), 0, 0)
+	}
+	if s.UserTimeout == nil {
+		row("user-timeout", "none", 0, 0)
+	} else {
+		times("user-timeout", x.named.UserTimeout, time.Duration(*s.UserTimeout))
+	}
+	tw.Flush()
+}
+
+func (x *Explanation) writeIdle(b *strings.Builder) {
+	b.WriteString("\n")
+	d := x.Idle
+	if d.Detection == nil {
+		wrap(b, "", "Idle connection: a dead peer is never detected")
+		b.WriteString("\n")
+		wrap(b, "  ", sentence(d.Rule))
+		return
+	}
+	wrap(b, "", fmt.Sprintf("Idle connection: a dead peer is detected after %s%s", Short(time.Duration(*d.Detection)), d.upTo()))
+	b.WriteString("\n")
+	drawTimeline(b, "silence", d.Timeline)
+	b.WriteString("\n")
+	wrap(b, "  ", fmt.Sprintf("Rule: %s after the last segment from the peer.%s", d.Rule, x.lateTimers(d)))
+}
+
+func (x *Explanation) lateTimers(d Detection) string {
+	if x.System == "linux" && *d.Latest > *d.Detection {
+		return " Timers can be 1/8 late."
+	}
+	return ""
+}
+
+// upTo is the text for the latest detection.
+func (d Detection) upTo() string {
+	if Short(time.Duration(*d.Latest)) == Short(time.Duration(*d.Detection)) {
+		return ""
+	}
+	return ", at most " + Short(time.Duration(*d.Latest))
+}
+
+func (x *Explanation) writeInFlight(b *strings.Builder) {
+	b.WriteString("\n")
+	d := x.InFlight
+	if d.Detection == nil {
+		wrap(b, "", "Data in flight: the detection time is not known")
+		b.WriteString("\n")
+		wrap(b, "  ", sentence(d.Rule))
+		return
+	}
+	wrap(b, "", fmt.Sprintf("Data in flight: a dead peer is detected after about %s%s", Short(time.Duration(*d.Detection)), d.upTo()))
+	b.WriteString("\n")
+	drawTimeline(b, "time", d.Timeline)
+	b.WriteString("\n")
+	wrap(b, "  ", fmt.Sprintf("Rule: %s.", d.Rule))
+}
+
+func (x *Explanation) writeMiddleboxes(b *strings.Builder) {
+	if every := time.Duration(x.Traffic.Every); every > 0 {
+		fmt.Fprintf(b, "\nMiddleboxes: an idle connection has a probe every %s\n\n", Short(every))
+	} else {
+		b.WriteString("\nMiddleboxes: an idle connection has no probes\n\n")
+	}
+	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	for _, m := range x.Middleboxes {
+		answer := map[Survival]string{
+			Yes:     "keeps the connection",
+			Fragile: "keeps it if no probe is lost or late",
+			No:      "drops the connection",
+		}[m.Survives]
+		fmt.Fprintf(tw, "  %s\t%s\t%s\n", m.Name, Short(time.Duration(m.IdleTimeout)), answer)
+	}
+	tw.Flush()
+	b.WriteString("\n")
+	wrap(b, "  ", "Sources: keepalive explain --help")
+}
+
+func (x *Explanation) writeTraffic(b *strings.Builder) {
+	t := x.Traffic
+	connections := "1 idle connection"
+	if t.Connections != 1 {
+		connections = fmt.Sprintf("%s idle connections", thousands(float64(t.Connections)))
+	}
+	if t.Every == 0 {
+		fmt.Fprintf(b, "\nCost of %s: nothing\n", connections)
+		return
+	}
+	b.WriteString("\n")
+	wrap(b, "", fmt.Sprintf("Cost of %s: %s packets/s, %s/s, %s a day", connections, number(t.Packets), byteSize(t.Bytes), byteSize(t.Bytes*86400)))
+	b.WriteString("\n")
+	wrap(b, "  ", fmt.Sprintf("A probe and its answer are 2 frames of %d bytes (IPv4, with timestamps).", FrameBytes))
+}
+
+func writeList(b *strings.Builder, title string, texts []string) {
+	if len(texts) > 0 {
+		fmt.Fprintf(b, "\n%s\n\n", title)
+	}
+	for _, text := range texts {
+		wrap(b, "  - ", text)
+	}
+}
+
+// drawTimeline draws events. Their distances are wider for longer times, as far as the width
+// allows.
+func drawTimeline(b *strings.Builder, label string, events []Event) {
+	const margin = 11 // for the label
+	last := len(events) - 1
+	times := make([]string, len(events))
+	widths := make([]int, len(events))
+	room := Width - 1 - margin
+	for i, e := range events {
+		times[i] = Short(time.Duration(e.At))
+		if e.Name == gap {
+			times[i] = gap
+		}
+		widths[i] = max(len(times[i]), len(e.Name)) + 1
+		room -= widths[i]
+	}
+	room = min(room, 30)
+	for i := range last {
+		distance := time.Duration(events[i+1].At - events[i].At).Seconds()
+		widths[i] += int(float64(room) * distance / time.Duration(events[last].At).Seconds())
+	}
+	var top, line, bottom strings.Builder
+	for i, e := range events {
+		if i == last {
+			top.WriteString(times[i])
+			line.WriteString("|")
+			bottom.WriteString(e.Name)
+			break
+		}
+		name, fill := e.Name, "-"
+		mark := "|"
+		if e.Name == gap {
+			name, fill, mark = "", ".", "."
+		}
+		fmt.Fprintf(&top, "%-*s", widths[i], times[i])
+		line.WriteString(mark + strings.Repeat(fill, widths[i]-1))
+		fmt.Fprintf(&bottom, "%-*s", widths[i], name)
+	}
+	fmt.Fprintf(b, "  %-*s%s\n", margin-2, label, top.String())
+	fmt.Fprintf(b, "%*s%s\n", margin, "", line.String())
+	fmt.Fprintf(b, "%*s%s\n", margin, "", bottom.String())
+}
+
+// wrap writes text in lines of at most Width-1 columns. prefix stands before the first one, and
+// blanks before the others.
+func wrap(b *strings.Builder, prefix, text string) {
+	line := prefix
+	empty := true
+	for word := range strings.FieldsSeq(text) {
+		if !empty && len([]rune(line))+1+len([]rune(word)) > Width-1 {
+			b.WriteString(line + "\n")
+			line, empty = strings.Repeat(" ", len(prefix)), true
+		}
+		if !empty {
+			line += " "
+		}
+		line += word
+		empty = false
+	}
+	b.WriteString(line + "\n")
+}
+
+// sentence returns text with a capital letter and a full stop.
+func sentence(text string) string { return strings.ToUpper(text[:1]) + text[1:] + "." }
+
+// Short returns d without zeros at the end, and without digits that do not matter.
+func Short(d time.Duration) string {
+	switch {
+	case d >= 48*time.Hour && d%(24*time.Hour) == 0:
+		return fmt.Sprintf("%d days", d/(24*time.Hour))
+	case d >= 48*time.Hour:
+		d = d.Round(time.Minute)
+	case d >= 10*time.Minute:
+		d = d.Round(time.Second)
+	case d >= time.Second:
+		d = d.Round(100 * time.Millisecond)
+	case d >= 100*time.Millisecond:
+		d = d.Round(10 * time.Millisecond)
+	case d >= time.Millisecond:
+		d = d.Round(time.Millisecond)
+	}
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = s[:len(s)-2]
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = s[:len(s)-2]
+	}
+	return s
+}
+
+// number returns x with three digits that matter.
+func number(x float64) string {
+	if x >= 1000 {
+		return thousands(math.Round(x))
+	}
+	digits := 2
+	if x > 0 {
+		digits = max(0, 2-int(math.Floor(math.Log10(x))))
+	}
+	s := strconv.FormatFloat(x, 'f', digits, 64)
+	if strings.Contains(s, ".") {
+		s = strings.TrimRight(strings.TrimRight(s, "0"), ".")
+	}
+	return s
+}
+
+// thousands returns a whole number with a comma between each three digits.
+func thousands(x float64) string {
+	s := strconv.FormatFloat(x, 'f', 0, 64)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// byteSize returns a number of bytes with a unit.
+func byteSize(n float64) string {
+	units := []string{"B", "kB", "MB", "GB", "TB", "PB"}
+	i := 0
+	for n >= 999.5 && i < len(units)-1 {
+		n /= 1000
+		i++
+	}
+	return number(n) + " " + units[i]
+}
