@@ -91,6 +91,7 @@ The exit status is 0 for success, 1 for a failure, and 2 for wrong usage.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w: see %s --help", err, cmd.CommandPath())
 	})
+	root.AddCommand(newExplainCommand(), newSystemCommand())
 	root.AddCommand(newManCommand())
 	root.AddCommand(linuxCommands()...)
 	return root

@@ -1,0 +1,318 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/explain"
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/sysdefault"
+)
+
+func newSystemCommand() *cobra.Command {
+	var c systemCommand
+	cmd := &cobra.Command{
+		Use:   "system [OPTIONS]",
+		Short: "Show or set the system's defaults",
+		Long: `system shows the system's defaults for TCP keepalive, and where they come from.
+With OPTIONS it sets them.
+
+The defaults apply to sockets on which a program has turned keepalive on without
+setting times of its own. No default turns keepalive on, and Linux has none for
+the user timeout. Times are rounded up to whole seconds.
+
+Setting works on Linux, where each network namespace has its own defaults. It
+needs root or CAP_NET_ADMIN in the namespace. If one value cannot be set, the
+others are restored. Without --persist, the values are lost at the next reboot.
+The file of --persist is for the network namespace of the host. On other
+systems, system prints the command to use.`,
+		Example: `  keepalive system
+  keepalive system idle=5m,interval=15s,count=3 --dry-run
+  keepalive system idle=5m,interval=15s,count=3
+  keepalive system keep-open=350s --persist
+  keepalive system idle=5m --persist --file /etc/sysctl.d/90-site.conf`,
+		Args: usageArgs(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(c.output); err != nil {
+				return err
+			}
+			if cmd.Flags().Changed("file") && !c.persist {
+				return usagef("--file needs --persist: see keepalive system --help")
+			}
+			if len(args) == 0 {
+				return c.show(cmd.OutOrStdout())
+			}
+			return c.set(cmd.OutOrStdout(), args[0])
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&c.dryRun, "dry-run", false, "show what would change, and change nothing")
+	flags.BoolVar(&c.persist, "persist", false, "also write a file that sets the values at boot")
+	flags.StringVar(&c.file, "file", sysdefault.BootFile, "`file` that --persist writes")
+	addOutputFlag(cmd, &c.output)
+	return cmd
+}
+
+type systemCommand struct {
+	dryRun  bool
+	persist bool
+	file    string
+	output  string
+}
+
+// systemDefaults is what system shows.
+type systemDefaults struct {
+	System    string                   `json:"system"`
+	Namespace string                   `json:"netns,omitempty"`
+	Options   string                   `json:"options"` // the library's text form, without the switch
+	Detection *explain.Seconds         `json:"detection_seconds"`
+	Settings  []systemSetting          `json:"settings"`
+	BootFiles []sysdefault.BootSetting `json:"boot_files"`
+
+	options     keepalive.Options
+	bootError   error
+	explanation *explain.Explanation
+}
+
+type systemSetting struct {
+	Option string `json:"option"`
+	Value  string `json:"value"`  // as in OPTIONS
+	Source string `json:"source"` // a sysctl, a value in the registry, or "built in"
+	Raw    *int64 `json:"raw"`    // the value of Source, in its unit
+}
+
+func readSystem() (*systemDefaults, error) {
+	o, err := keepalive.SystemDefaults()
+	if err != nil && (!errors.Is(err, errors.ErrUnsupported) || o == (keepalive.Options{Disabled: true})) {
+		return nil, err
+	}
+	o.Disabled = false
+	d := &systemDefaults{System: runtime.GOOS, Namespace: sysdefault.Namespace(), BootFiles: []sysdefault.BootSetting{}, options: o}
+	named := o
+	if named.UserTimeout == keepalive.NoUserTimeout {
+		named.UserTimeout = 0
+	}
+	d.Options = named.String()
+	if d.explanation, err = explainOptions("on", 1); err != nil {
+		return nil, err
+	}
+	d.Detection = d.explanation.Idle.Detection
+	var names []string
+	for _, s := range []struct {
+		option, value string
+		known         bool
+	}{
+		{"idle", explain.Short(o.Idle), o.Idle != 0},
+		{"interval", explain.Short(o.Interval), o.Interval != 0},
+		{"count", fmt.Sprint(o.Count), o.Count != 0},
+	} {
+		setting := systemSetting{Option: s.option, Value: s.value, Source: "built in"}
+		if !s.known {
+			setting.Value = "not known"
+		}
+		if name := sysdefault.Name(s.option); name != "" {
+			raw, ok, err := sysdefault.Read(name)
+			switch {
+			case err == nil && ok:
+				setting.Source, setting.Raw = name, &raw
+				names = append(names, name)
+			case runtime.GOOS == "windows":
+				setting.Source = "built in (no " + name + " in the registry)"
+			}
+		}
+		d.Settings = append(d.Settings, setting)
+	}
+	if settings, err := sysdefault.BootSettings(names...); len(settings) > 0 || err != nil {
+		d.BootFiles, d.bootError = append(d.BootFiles, settings...), err
+	}
+	return d, nil
+}
+
+func (c *systemCommand) show(w io.Writer) error {
+	if c.dryRun || c.persist {
+		return usagef("--dry-run and --persist need OPTIONS: see keepalive system --help")
+	}
+	d, err := readSystem()
+	if err != nil {
+		return err
+	}
+	if c.output == "json" {
+		return writeJSON(w, d)
+	}
+	b := new(strings.Builder)
+	fmt.Fprintf(b, "Defaults for TCP keepalive on %s", d.System)
+	if d.Namespace != "" {
+		fmt.Fprintf(b, ", network namespace %s", d.Namespace)
+	}
+	b.WriteString("\n\n")
+	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(tw, "  keepalive\toff\t%s\n", "each program turns it on for its own sockets")
+	for _, s := range d.Settings {
+		source := s.Source
+		if s.Raw != nil {
+			source += fmt.Sprintf(" = %d", *s.Raw)
+		}
+		fmt.Fprintf(tw, "  %s\t%s\t%s\n", s.Option, s.Value, source)
+	}
+	fmt.Fprintf(tw, "  user-timeout\tnone\t%s\n", "each program sets it for its own sockets")
+	tw.Flush()
+	x := d.explanation
+	b.WriteString("\nWith keepalive on and these values, a dead peer is detected\n\n")
+	if x.Idle.Detection != nil {
+		fmt.Fprintf(b, "  on an idle connection  after %s\n", explain.Short(time.Duration(*x.Idle.Detection)))
+	}
+	if x.InFlight.Detection != nil {
+		fmt.Fprintf(b, "  with data in flight    after about %s (%s)\n", explain.Short(time.Duration(*x.InFlight.Detection)), x.InFlight.Rule)
+	}
+	if runtime.GOOS == "linux" {
+		d.writeBootFiles(b)
+	}
+	_, err = io.WriteString(w, b.String())
+	return err
+}
+
+func (d *systemDefaults) writeBootFiles(b *strings.Builder) {
+	if d.bootError != nil {
+		fmt.Fprintf(b, "\nNot all files that set them at boot could be read: %v\n", d.bootError)
+	}
+	if len(d.BootFiles) == 0 {
+		b.WriteString("\nNo file sets them at boot.\n")
+		return
+	}
+	b.WriteString("\nFiles that set them at boot:\n\n")
+	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	for _, s := range d.BootFiles {
+		var note string
+		if !s.Last {
+			note = "set again later"
+		} else if now := d.raw(s.Name); now != "" && now != s.Value {
+			note = "not in effect: now " + now
+		}
+		fmt.Fprintf(tw, "  %s:%d\t%s = %s\t%s\n", s.File, s.Line, s.Name, s.Value, note)
+	}
+	tw.Flush()
+}
+
+// raw returns the current value of a sysctl.
+func (d *systemDefaults) raw(name string) string {
+	for _, s := range d.Settings {
+		if s.Source == name && s.Raw != nil {
+			return fmt.Sprint(*s.Raw)
+		}
+	}
+	return ""
+}
+
+// set sets the defaults.
+func (c *systemCommand) set(w io.Writer, text string) error {
+	if c.output != "text" {
+		return usagef("--output %s is only for showing the defaults, without OPTIONS", c.output)
+	}
+	if c.persist && runtime.GOOS != "linux" {
+		return usagef("--persist needs Linux, and this is %s", runtime.GOOS)
+	}
+	o, err := parseOptions(text)
+	if err != nil {
+		return err
+	}
+	changes, err := sysdefault.Plan(o)
+	if err != nil {
+		return usagef("OPTIONS %q: %w", text, err)
+	}
+	if c.dryRun {
+		err = sysdefault.Check(changes)
+	} else {
+		err = sysdefault.Apply(changes, func() error {
+			if !c.persist {
+				return nil
+			}
+			if err := sysdefault.Persist(c.file, changes); err != nil {
+				return fmt.Errorf("cannot write the file of --persist, so no value was changed: %w", err)
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		return err
+	}
+	b := new(strings.Builder)
+	c.report(b, changes)
+	_, err = io.WriteString(w, b.String())
+	return err
+}
+
+func (c *systemCommand) report(b *strings.Builder, changes []sysdefault.Change) {
+	if c.dryRun {
+		b.WriteString("This would be set, and nothing was changed:\n\n")
+	} else {
+		b.WriteString("Set and read back:\n\n")
+	}
+	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	for _, change := range changes {
+		if change.Old == change.New {
+			fmt.Fprintf(tw, "  %s\t%d\tas before\n", change.Name, change.New)
+		} else {
+			fmt.Fprintf(tw, "  %s\t%d\twas %d\n", change.Name, change.New, change.Old)
+		}
+	}
+	tw.Flush()
+	switch {
+	case c.persist && c.dryRun:
+		fmt.Fprintf(b, "\n%s would be written, so that the values are set at boot.\n", c.file)
+	case c.persist:
+		c.reportBoot(b, changes)
+	default:
+		b.WriteString("\nThe values are lost at the next reboot: --persist keeps them.\n")
+	}
+	b.WriteString(unchangedBySystem)
+}
+
+// reportBoot reports whether the file of --persist is in effect at boot.
+func (c *systemCommand) reportBoot(b *strings.Builder, changes []sysdefault.Change) {
+	var names []string
+	for _, change := range changes {
+		names = append(names, change.Name)
+	}
+	settings, err := sysdefault.BootSettings(names...)
+	if err != nil {
+		fmt.Fprintf(b, "\nNot all files that set values at boot could be read: %v\n", err)
+	}
+	var read bool
+	for _, s := range settings {
+		read = read || s.File == c.file
+	}
+	if !read {
+		fmt.Fprintf(b, "\nWarning: %s is written, but nothing reads it at boot. Files in\n/etc/sysctl.d whose names end in .conf are read.\n", c.file)
+		return
+	}
+	fmt.Fprintf(b, "\n%s sets them at boot.\n", c.file)
+	for _, s := range settings {
+		for _, change := range changes {
+			if s.Last && s.Name == change.Name && s.Value != fmt.Sprint(change.New) {
+				fmt.Fprintf(b, "Warning: %s:%d sets %s = %s after it.\n", s.File, s.Line, s.Name, s.Value)
+			}
+		}
+	}
+}
+
+// unchangedBySystem is what the defaults do not change. The last but one line is measured by
+// TestSystemExistingSockets.
+const unchangedBySystem = `
+This does not change
+
+  - sockets without keepalive: each program turns it on (SO_KEEPALIVE)
+  - values that a program has set on its sockets, as Go programs do
+  - timers that already run: a connection that uses the defaults reports the new
+    values at once, but its next probe comes when the old time is over
+  - other network namespaces, for example those of containers
+
+Use keepalive list to see what each connection has, and keepalive set to change
+running connections.
+`
