@@ -54,8 +54,9 @@ systems, system prints the command to use.`,
 	}
 	flags := cmd.Flags()
 	flags.BoolVar(&c.dryRun, "dry-run", false, "show what would change, and change nothing")
-	flags.BoolVar(&c.persist, "persist", false, "also write a file that sets the values at boot")
-	flags.StringVar(&c.file, "file", sysdefault.BootFile, "`file` that --persist writes")
+	flags.BoolVar(&c.persist, "persist", false, "also write "+sysdefault.BootFile+", read at boot")
+	flags.StringVar(&c.file, "file", sysdefault.BootFile, "write this `file` instead")
+	flags.Lookup("file").DefValue = "" // --persist names it
 	addOutputFlag(cmd, &c.output)
 	return cmd
 }
@@ -243,12 +244,12 @@ func (c *systemCommand) set(w io.Writer, text string) error {
 		return err
 	}
 	b := new(strings.Builder)
-	c.report(b, changes)
+	c.report(b, o, changes)
 	_, err = io.WriteString(w, b.String())
 	return err
 }
 
-func (c *systemCommand) report(b *strings.Builder, changes []sysdefault.Change) {
+func (c *systemCommand) report(b *strings.Builder, o keepalive.Options, changes []sysdefault.Change) {
 	if c.dryRun {
 		b.WriteString("This would be set, and nothing was changed:\n\n")
 	} else {
@@ -256,22 +257,30 @@ func (c *systemCommand) report(b *strings.Builder, changes []sysdefault.Change) 
 	}
 	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	for _, change := range changes {
-		if change.Old == change.New {
-			fmt.Fprintf(tw, "  %s\t%d\tas before\n", change.Name, change.New)
-		} else {
-			fmt.Fprintf(tw, "  %s\t%d\twas %d\n", change.Name, change.New, change.Old)
+		was := "as before"
+		if change.Old != change.New {
+			was = "was " + changeText(change, change.Old)
 		}
+		fmt.Fprintf(tw, "  %s\t%s\t%s\t%s = %d\n", change.Option, changeText(change, change.New), was, change.Name, change.New)
 	}
 	tw.Flush()
+	fmt.Fprintf(b, "\nA dead peer of an idle connection with these values is detected after %s.\n", explain.Short(o.DetectionTime()))
 	switch {
 	case c.persist && c.dryRun:
-		fmt.Fprintf(b, "\n%s would be written, so that the values are set at boot.\n", c.file)
+		fmt.Fprintf(b, "\n%s would be written, which sets them at boot.\n", c.file)
 	case c.persist:
 		c.reportBoot(b, changes)
 	default:
 		b.WriteString("\nThe values are lost at the next reboot: --persist keeps them.\n")
 	}
 	b.WriteString(unchangedBySystem)
+}
+
+func changeText(c sysdefault.Change, value int64) string {
+	if c.Unit == 0 {
+		return fmt.Sprint(value)
+	}
+	return explain.Short(time.Duration(value) * c.Unit)
 }
 
 // reportBoot reports whether the file of --persist is in effect at boot.
@@ -302,15 +311,15 @@ func (c *systemCommand) reportBoot(b *strings.Builder, changes []sysdefault.Chan
 	}
 }
 
-// unchangedBySystem is what the defaults do not change. The last but one line is measured by
-// TestSystemExistingSockets.
+// unchangedBySystem is what the defaults do not change. TestSystemExistingSockets measures what it
+// states about timers.
 const unchangedBySystem = `
 This does not change
 
   - sockets without keepalive: each program turns it on (SO_KEEPALIVE)
   - values that a program has set on its sockets, as Go programs do
-  - timers that already run: a connection that uses the defaults reports the new
-    values at once, but its next probe comes when the old time is over
+  - timers that already run: connections that use the defaults report the new
+    values at once, but their next probe is not sent earlier than before
   - other network namespaces, for example those of containers
 
 Use keepalive list to see what each connection has, and keepalive set to change

@@ -100,6 +100,13 @@ func parseLine(line string) (key, value string, ok bool) {
 
 // Persist writes changes to a file of sysctl.d(5). It keeps the other lines of the file.
 func Persist(name string, changes []Change) error {
+	if err := persist(name, changes); err != nil {
+		return fmt.Errorf("%s: %w", name, cause(err)) // without the name of a temporary file
+	}
+	return nil
+}
+
+func persist(name string, changes []Change) error {
 	if target, err := filepath.EvalSymlinks(name); err == nil {
 		name = target
 	}

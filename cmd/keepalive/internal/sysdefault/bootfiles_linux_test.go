@@ -69,7 +69,7 @@ func TestBootSettingsUnreadable(t *testing.T) {
 }
 
 func TestPersist(t *testing.T) {
-	changes := []Change{{Name: idle, New: 300}, {Name: probes, New: 3}}
+	changes := []Change{{Parameter{Name: idle}, 0, 300}, {Parameter{Name: probes}, 0, 3}}
 	folder := t.TempDir()
 	name := filepath.Join(folder, "60-keepalive.conf")
 

@@ -61,9 +61,8 @@ func Name(option string) string {
 
 // A Change is a new value of a parameter.
 type Change struct {
-	Name string
-	Old  int64
-	New  int64
+	Parameter
+	Old, New int64 // in its unit
 }
 
 // Plan returns the changes that make o the defaults of this system. Old is not set. Times
@@ -71,6 +70,9 @@ type Change struct {
 func Plan(o keepalive.Options) ([]Change, error) { return plan(runtime.GOOS, o) }
 
 func plan(system string, o keepalive.Options) ([]Change, error) {
+	if len(systems[system]) == 0 {
+		return nil, fmt.Errorf("this command does not set defaults on %s", system)
+	}
 	if o.Disabled || o == (keepalive.Options{}) {
 		return nil, errors.New(noSwitch(system))
 	}
@@ -87,7 +89,7 @@ func plan(system string, o keepalive.Options) ([]Change, error) {
 			return nil, fmt.Errorf("%s: %s has no default for it that can be set", option.name, system)
 		}
 		unit := max(int64(p.Unit), 1)
-		changes = append(changes, Change{Name: p.Name, New: (option.value-1)/unit + 1})
+		changes = append(changes, Change{Parameter: p, New: (option.value-1)/unit + 1})
 	}
 	if o.UserTimeout != 0 {
 		return nil, userTimeoutError(system, o)
@@ -97,11 +99,16 @@ func plan(system string, o keepalive.Options) ([]Change, error) {
 
 // noSwitch is the reason why OPTIONS cannot turn keepalive on or off.
 func noSwitch(system string) string {
+	var has []string
+	for _, p := range systems[system] {
+		has = append(has, p.Option)
+	}
+	reason := fmt.Sprintf("%s has defaults for %s only: each program turns keepalive on or off for its sockets", system, strings.Join(has, ", "))
 	switch system {
 	case "freebsd", "darwin", "dragonfly":
-		return "each program turns keepalive on or off for its sockets, and the sysctl net.inet.tcp.always_keepalive turns it on for all"
+		reason += ", and the sysctl net.inet.tcp.always_keepalive turns it on for all"
 	}
-	return system + " has no default that turns keepalive on or off: each program does that for its sockets"
+	return reason
 }
 
 func userTimeoutError(system string, o keepalive.Options) error {

@@ -105,10 +105,6 @@ func write(f *os.File, value int64) error {
 
 // reason adds to an error what to do.
 func reason(what string, err error) error {
-	cause := err
-	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
-		cause = pathErr.Err
-	}
 	var hint string
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -118,5 +114,16 @@ func reason(what string, err error) error {
 	case errors.Is(err, unix.EROFS):
 		hint = ": in a container, set it where the container is started, for example with docker run --sysctl"
 	}
-	return fmt.Errorf("%s: %w%s", what, cause, hint)
+	return fmt.Errorf("%s: %w%s", what, cause(err), hint)
+}
+
+// cause returns err without the name of a file.
+func cause(err error) error {
+	if e := (*fs.PathError)(nil); errors.As(err, &e) {
+		return e.Err
+	}
+	if e := (*os.LinkError)(nil); errors.As(err, &e) {
+		return e.Err
+	}
+	return err
 }

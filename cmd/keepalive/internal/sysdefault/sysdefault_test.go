@@ -1,6 +1,7 @@
 package sysdefault
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -26,10 +27,10 @@ func TestPlan(t *testing.T) {
 			`reg add HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters /v KeepAliveTime /t REG_DWORD /d 45000 /f & ` +
 				`reg add HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters /v KeepAliveInterval /t REG_DWORD /d 1000 /f`, ""},
 		{"windows", keepalive.Options{Count: 3}, "", "count: windows has no default for it that can be set"},
-		{"plan9", keepalive.Options{Idle: s}, "", "idle: plan9 has no default for it that can be set"},
-		{"linux", keepalive.Options{}, "", "linux has no default that turns keepalive on or off: each program does that for its sockets"},
-		{"linux", keepalive.Options{Disabled: true, Idle: s}, "", "linux has no default that turns keepalive on or off: each program does that for its sockets"},
-		{"freebsd", keepalive.Options{}, "", "each program turns keepalive on or off for its sockets, and the sysctl net.inet.tcp.always_keepalive turns it on for all"},
+		{"plan9", keepalive.Options{Idle: s}, "", "this command does not set defaults on plan9"},
+		{"linux", keepalive.Options{}, "", "linux has defaults for idle, interval, count only: each program turns keepalive on or off for its sockets"},
+		{"linux", keepalive.Options{Disabled: true, Idle: s}, "", "linux has defaults for idle, interval, count only: each program turns keepalive on or off for its sockets"},
+		{"freebsd", keepalive.Options{}, "", "freebsd has defaults for idle, interval, count only: each program turns keepalive on or off for its sockets, and the sysctl net.inet.tcp.always_keepalive turns it on for all"},
 		{"linux", keepalive.Options{Idle: s, UserTimeout: s}, "", "linux has no default for the user timeout, which is part of this: use idle=1s"},
 		{"linux", keepalive.Options{UserTimeout: keepalive.NoUserTimeout}, "", "linux has no default for the user timeout: each program sets it for its sockets"},
 	} {
@@ -43,11 +44,11 @@ func TestPlan(t *testing.T) {
 	}
 	changes, err := plan("linux", keepalive.Options{Idle: 1500 * time.Millisecond, Interval: 1, Count: 3})
 	assert.NoError(t, err)
-	assert.Equal(t, []Change{
-		{Name: "net.ipv4.tcp_keepalive_time", New: 2},
-		{Name: "net.ipv4.tcp_keepalive_intvl", New: 1},
-		{Name: "net.ipv4.tcp_keepalive_probes", New: 3},
-	}, changes)
+	var got string
+	for _, c := range changes {
+		got += fmt.Sprintf("%s %s = %d (%v), ", c.Option, c.Name, c.New, c.Unit)
+	}
+	assert.Equal(t, "idle net.ipv4.tcp_keepalive_time = 2 (1s), interval net.ipv4.tcp_keepalive_intvl = 1 (1s), count net.ipv4.tcp_keepalive_probes = 3 (0s), ", got)
 }
 
 // TestRead reads the parameters of this system.
