@@ -83,7 +83,7 @@ type systemDefaults struct {
 }
 
 type systemSetting struct {
-	Option string `json:"option"`
+	Option string `json:"option"` // a key of OPTIONS, or "retransmissions"
 	Value  string `json:"value"`  // as in OPTIONS
 	Source string `json:"source"` // a sysctl, a value in the registry, or "built in"
 	Raw    *int64 `json:"raw"`    // the value of Source, in its unit
@@ -130,6 +130,12 @@ func readSystem() (*systemDefaults, error) {
 		}
 		d.Settings = append(d.Settings, setting)
 	}
+	// It limits data in flight, as the user timeout does.
+	const retries = "net.ipv4.tcp_retries2"
+	if raw, ok, err := sysdefault.Read(retries); err == nil && ok {
+		d.Settings = append(d.Settings, systemSetting{"retransmissions", fmt.Sprint(raw), retries, &raw})
+		names = append(names, retries)
+	}
 	if settings, err := sysdefault.BootSettings(names...); len(settings) > 0 || err != nil {
 		d.BootFiles, d.bootError = append(d.BootFiles, settings...), err
 	}
@@ -170,7 +176,7 @@ func (c *systemCommand) show(w io.Writer) error {
 		fmt.Fprintf(b, "  on an idle connection  after %s\n", explain.Short(time.Duration(*x.Idle.Detection)))
 	}
 	if x.InFlight.Detection != nil {
-		fmt.Fprintf(b, "  with data in flight    after about %s (%s)\n", explain.Short(time.Duration(*x.InFlight.Detection)), x.InFlight.Rule)
+		fmt.Fprintf(b, "  with data in flight    after about %s\n", explain.Short(time.Duration(*x.InFlight.Detection)))
 	}
 	if runtime.GOOS == "linux" {
 		d.writeBootFiles(b)

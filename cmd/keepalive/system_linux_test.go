@@ -46,16 +46,17 @@ func TestSystemShow(t *testing.T) {
 		}
 		assert.Equal(t, `Defaults for TCP keepalive on linux, network namespace `+ns+`
 
-  keepalive     off    each program turns it on for its own sockets
-  idle          10m    net.ipv4.tcp_keepalive_time = 600
-  interval      1m15s  net.ipv4.tcp_keepalive_intvl = 75
-  count         9      net.ipv4.tcp_keepalive_probes = 9
-  user-timeout  none   each program sets it for its own sockets
+  keepalive        off    each program turns it on for its own sockets
+  idle             10m    net.ipv4.tcp_keepalive_time = 600
+  interval         1m15s  net.ipv4.tcp_keepalive_intvl = 75
+  count            9      net.ipv4.tcp_keepalive_probes = 9
+  retransmissions  8      net.ipv4.tcp_retries2 = 8
+  user-timeout     none   each program sets it for its own sockets
 
 With keepalive on and these values, a dead peer is detected
 
   on an idle connection  after 21m15s
-  with data in flight    after about 1m46.5s (net.ipv4.tcp_retries2 = 8)
+  with data in flight    after about 1m46.5s
 `, out)
 
 		out, errs, status = keepaliveCommand("system", "-o", "json")

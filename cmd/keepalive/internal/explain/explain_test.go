@@ -77,8 +77,7 @@ Idle connection: a dead peer is detected after 55s, at most 1m1.9s
            |------------------------------------|---------|---------|
            last segment                         probe 1   probe 2   dropped
 
-  Rule: 45s + 2 x 5s after the last segment from the peer. Timers can be 1/8
-  late.
+  Rule: 45s + 2 x 5s of silence. Timers can be late by 1/8.
 
 Data in flight: a dead peer is detected after about 50.6s, at most 56.9s
 
@@ -279,6 +278,8 @@ func TestWarnings(t *testing.T) {
 		{"linux", "off", "Without a user timeout, data in flight to a dead peer waits 15m33s."},
 		{"linux", "idle=1s,interval=1s,count=3,user-timeout=1s", "or to make connect fail"},
 		{"linux", "detect-within=2s", "detect-within=2s is too short for this system: an idle connection can take 2.3s."},
+		{"linux", "detect-within=2s", "A single lost probe drops the connection. Choose detect-within=4s or longer."},
+		{"linux", "idle=45s,interval=5s,count=1,user-timeout=46s", "Choose user-timeout=52.5s or longer."},
 		{"linux", "keep-open=2s", "keep-open=2s is too short for this system"},
 		{"freebsd", "off", "always_keepalive"},
 		{"windows", "45s:5s:3", "Keepalive does not limit the time that data is in flight on windows."},

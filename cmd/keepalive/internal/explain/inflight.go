@@ -100,7 +100,8 @@ func (h Host) inFlightLinux(e keepalive.Options) Detection {
 		d = h.inFlightAt(at, h.late(at), fmt.Sprintf("user timeout + %s + 2 x RTT", Short(2*h.Linux.MinRTO)))
 	} else {
 		at, limit, gap := h.Linux.timedOut()
-		d = h.inFlightAt(at, max(h.late(at), limit+h.late(gap)), fmt.Sprintf("net.ipv4.tcp_retries2 = %d", h.Linux.Retries))
+		d = h.inFlightAt(at, max(h.late(at), limit+h.late(gap)),
+			fmt.Sprintf("the first retransmission due after %s (net.ipv4.tcp_retries2 = %d)", Short(limit), h.Linux.Retries))
 	}
 	at := time.Duration(*d.Detection)
 	events := []Event{{0, "data"}}

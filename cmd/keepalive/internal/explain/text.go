@@ -99,12 +99,12 @@ func (x *Explanation) writeIdle(b *strings.Builder) {
 	b.WriteString("\n")
 	drawTimeline(b, "silence", d.Timeline)
 	b.WriteString("\n")
-	wrap(b, "  ", fmt.Sprintf("Rule: %s after the last segment from the peer.%s", d.Rule, x.lateTimers(d)))
+	wrap(b, "  ", fmt.Sprintf("Rule: %s of silence.%s", d.Rule, x.lateTimers(d)))
 }
 
 func (x *Explanation) lateTimers(d Detection) string {
 	if x.System == "linux" && *d.Latest > *d.Detection {
-		return " Timers can be 1/8 late."
+		return " Timers can be late by 1/8."
 	}
 	return ""
 }

@@ -26,6 +26,11 @@ func goals(text string) []goal {
 	return found
 }
 
+// has reports whether OPTIONS has a goal.
+func (x *Explanation) has(key string) bool {
+	return slices.ContainsFunc(x.goals, func(g goal) bool { return g.key == key })
+}
+
 // warnings returns what surprises people about e. every is the time between answered probes.
 func (x *Explanation) warnings(e keepalive.Options, every time.Duration) []string {
 	w := []string{}
@@ -36,8 +41,8 @@ func (x *Explanation) warnings(e keepalive.Options, every time.Duration) []strin
 			warn("detect-within=%s is too short for this system: an idle connection can take %s.", Short(g.time), Short(time.Duration(*x.Idle.Latest)))
 		case g.key == "detect-within" && x.InFlight.Latest != nil && time.Duration(*x.InFlight.Latest) > g.time:
 			warn("detect-within=%s does not hold with data in flight, which can take %s.", Short(g.time), Short(time.Duration(*x.InFlight.Latest)))
-		case g.key == "keep-open" && survives(g.time, every, e.Interval, x.Idle.Probes) != Yes:
-			warn("keep-open=%s is too short for this system, or another setting prevents it: a lost or late probe can close the connection in the middlebox.", Short(g.time))
+		case g.key == "keep-open" && survives(g.time, every, e.Interval, 2) != Yes:
+			warn("keep-open=%s is too short for this system: the middlebox can drop the connection if a probe is lost or late.", Short(g.time))
 		}
 	}
 	if e.Disabled {
@@ -57,7 +62,9 @@ func (x *Explanation) warnIdle(e keepalive.Options, every time.Duration, warn fu
 	byCount := e.Idle + time.Duration(min(e.Count, 1<<31-1))*e.Interval
 	last := e.Idle + time.Duration(x.Idle.Probes-1)*e.Interval // the time of the last probe
 	switch detection := time.Duration(*x.Idle.Detection); {
-	case x.Idle.Probes == 1 && replaces && e.Count > 1:
+	case x.Idle.Probes == 1 && x.has("detect-within"):
+		warn("A single lost probe drops the connection. Choose detect-within=4s or longer.")
+	case x.Idle.Probes == 1 && replaces:
 		warn("A single lost probe drops the connection, because the user timeout ends before the second one. Choose user-timeout=%s or longer.",
 			Short(e.Idle+e.Interval+e.Interval/2))
 	case x.Idle.Probes == 1:
@@ -73,10 +80,8 @@ func (x *Explanation) warnIdle(e keepalive.Options, every time.Duration, warn fu
 		warn("interval is longer than idle: after an answered probe the next one follows only after %s, so detection can take %s longer.",
 			Short(e.Interval), Short(e.Interval-e.Idle))
 	}
-	for _, g := range x.goals {
-		if g.key == "keep-open" {
-			return // the user has chosen a middlebox
-		}
+	if x.has("keep-open") { // the user has chosen a middlebox
+		return
 	}
 	for _, m := range x.Middleboxes {
 		if m.Survives == No {
