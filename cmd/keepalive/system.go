@@ -77,16 +77,15 @@ type systemDefaults struct {
 	Settings  []systemSetting          `json:"settings"`
 	BootFiles []sysdefault.BootSetting `json:"boot_files"`
 
-	options     keepalive.Options
 	bootError   error
 	explanation *explain.Explanation
 }
 
 type systemSetting struct {
-	Option string `json:"option"` // a key of OPTIONS, or "retransmissions"
+	Option string `json:"option"` // a key of OPTIONS, "keepalive" or "retransmissions"
 	Value  string `json:"value"`  // as in OPTIONS
-	Source string `json:"source"` // a sysctl, a value in the registry, or "built in"
-	Raw    *int64 `json:"raw"`    // the value of Source, in its unit
+	Source string `json:"source"` // a sysctl, a value in the registry, or a text
+	Raw    *int64 `json:"raw"`    // of the sysctl or in the registry, in its unit
 }
 
 func readSystem() (*systemDefaults, error) {
@@ -95,7 +94,7 @@ func readSystem() (*systemDefaults, error) {
 		return nil, err
 	}
 	o.Disabled = false
-	d := &systemDefaults{System: runtime.GOOS, Namespace: sysdefault.Namespace(), BootFiles: []sysdefault.BootSetting{}, options: o}
+	d := &systemDefaults{System: runtime.GOOS, Namespace: sysdefault.Namespace(), BootFiles: []sysdefault.BootSetting{}}
 	named := o
 	if named.UserTimeout == keepalive.NoUserTimeout {
 		named.UserTimeout = 0
@@ -106,6 +105,13 @@ func readSystem() (*systemDefaults, error) {
 	}
 	d.Detection = d.explanation.Idle.Detection
 	var names []string
+	const programs = "each program sets it for its own sockets"
+	const always = "net.inet.tcp.always_keepalive" // macOS, FreeBSD and DragonFly BSD
+	if raw, ok, err := sysdefault.Read(always); err == nil && ok {
+		d.Settings = append(d.Settings, systemSetting{"keepalive", map[bool]string{true: "on", false: "off"}[raw != 0], always, &raw})
+	} else {
+		d.Settings = append(d.Settings, systemSetting{"keepalive", "off", programs, nil})
+	}
 	for _, s := range []struct {
 		option, value string
 		known         bool
@@ -130,7 +136,8 @@ func readSystem() (*systemDefaults, error) {
 		}
 		d.Settings = append(d.Settings, setting)
 	}
-	// It limits data in flight, as the user timeout does.
+	d.Settings = append(d.Settings, systemSetting{"user-timeout", "none", programs, nil})
+	// It limits data in flight if there is no user timeout.
 	const retries = "net.ipv4.tcp_retries2"
 	if raw, ok, err := sysdefault.Read(retries); err == nil && ok {
 		d.Settings = append(d.Settings, systemSetting{"retransmissions", fmt.Sprint(raw), retries, &raw})
@@ -160,7 +167,6 @@ func (c *systemCommand) show(w io.Writer) error {
 	}
 	b.WriteString("\n\n")
 	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(tw, "  keepalive\toff\t%s\n", "each program turns it on for its own sockets")
 	for _, s := range d.Settings {
 		source := s.Source
 		if s.Raw != nil {
@@ -168,7 +174,6 @@ func (c *systemCommand) show(w io.Writer) error {
 		}
 		fmt.Fprintf(tw, "  %s\t%s\t%s\n", s.Option, s.Value, source)
 	}
-	fmt.Fprintf(tw, "  user-timeout\tnone\t%s\n", "each program sets it for its own sockets")
 	tw.Flush()
 	x := d.explanation
 	b.WriteString("\nWith keepalive on and these values, a dead peer is detected\n\n")
@@ -194,17 +199,15 @@ func (d *systemDefaults) writeBootFiles(b *strings.Builder) {
 		return
 	}
 	b.WriteString("\nFiles that set them at boot:\n\n")
-	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	for _, s := range d.BootFiles {
 		var note string
 		if !s.Last {
-			note = "set again later"
+			note = ", set again later"
 		} else if now := d.raw(s.Name); now != "" && now != s.Value {
-			note = "not in effect: now " + now
+			note = ", not in effect: now " + now
 		}
-		fmt.Fprintf(tw, "  %s:%d\t%s = %s\t%s\n", s.File, s.Line, s.Name, s.Value, note)
+		fmt.Fprintf(b, "  %s:%d\n    %s = %s%s\n", s.File, s.Line, s.Name, s.Value, note)
 	}
-	tw.Flush()
 }
 
 // raw returns the current value of a sysctl.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -46,12 +47,12 @@ func TestSystemShow(t *testing.T) {
 		}
 		assert.Equal(t, `Defaults for TCP keepalive on linux, network namespace `+ns+`
 
-  keepalive        off    each program turns it on for its own sockets
+  keepalive        off    each program sets it for its own sockets
   idle             10m    net.ipv4.tcp_keepalive_time = 600
   interval         1m15s  net.ipv4.tcp_keepalive_intvl = 75
   count            9      net.ipv4.tcp_keepalive_probes = 9
-  retransmissions  8      net.ipv4.tcp_retries2 = 8
   user-timeout     none   each program sets it for its own sockets
+  retransmissions  8      net.ipv4.tcp_retries2 = 8
 
 With keepalive on and these values, a dead peer is detected
 
@@ -73,7 +74,7 @@ With keepalive on and these values, a dead peer is detected
 		assert.Equal(t, ns, d.Netns)
 		assert.Equal(t, "idle=10m,interval=1m15s,count=9", d.Options)
 		assert.Equal(t, 1275., d.Detection)
-		assert.Equal(t, "{idle 10m net.ipv4.tcp_keepalive_time 600}", fmt.Sprint(d.Settings[0]))
+		assert.Equal(t, "{idle 10m net.ipv4.tcp_keepalive_time 600}", fmt.Sprint(d.Settings[1]))
 	})
 }
 
@@ -170,6 +171,48 @@ func TestSystemPersist(t *testing.T) {
 	})
 }
 
+// ownMounts puts the thread into a mount namespace.
+func ownMounts() error {
+	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
+		return err
+	}
+	return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+}
+
+// TestSystemBoot writes the file of --persist in a folder that only the test has as /etc/sysctl.d.
+func TestSystemBoot(t *testing.T) {
+	const folder = "/etc/sysctl.d"
+	if _, err := os.Stat(folder); err != nil {
+		t.Skipf("not supported here: %v", err)
+	}
+	inNamespace(t, func() {
+		if err := ownMounts(); err != nil {
+			testpeer.SkipIfUnsupported(t, err)
+		}
+		require.NoError(t, unix.Mount("tmpfs", folder, "tmpfs", 0, ""))
+		out, errs, status := keepaliveCommand("system", "idle=5m", "--persist")
+		assert.Zero(t, status, errs)
+		assert.Contains(t, out, "\n/etc/sysctl.d/60-keepalive.conf sets them at boot.\n\n")
+
+		require.NoError(t, os.WriteFile(folder+"/90-other.conf", []byte("# other\nnet.ipv4.tcp_keepalive_time=600\n"), 0o644))
+		out, errs, status = keepaliveCommand("system", "idle=6m", "--persist")
+		assert.Zero(t, status, errs)
+		assert.Contains(t, out, "\n/etc/sysctl.d/60-keepalive.conf sets them at boot.\n"+
+			"Warning: /etc/sysctl.d/90-other.conf:2 sets net.ipv4.tcp_keepalive_time = 600 after it.\n\n")
+
+		out, errs, status = keepaliveCommand("system")
+		assert.Zero(t, status, errs)
+		assert.Contains(t, out, `
+Files that set them at boot:
+
+  /etc/sysctl.d/60-keepalive.conf:2
+    net.ipv4.tcp_keepalive_time = 360, set again later
+  /etc/sysctl.d/90-other.conf:2
+    net.ipv4.tcp_keepalive_time = 600, not in effect: now 360
+`)
+	})
+}
+
 // TestSystemRights: without rights, the error names them, and with CAP_NET_ADMIN alone it works.
 func TestSystemRights(t *testing.T) {
 	if os.Getuid() != 0 {
@@ -196,17 +239,11 @@ func TestSystemRights(t *testing.T) {
 // TestSystemReadOnly: /proc/sys is read-only in most containers.
 func TestSystemReadOnly(t *testing.T) {
 	inNamespace(t, func() {
-		err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS)
-		if err == nil {
-			err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
-		}
-		if err == nil {
-			err = unix.Mount("/proc/sys", "/proc/sys", "", unix.MS_BIND, "")
-		}
-		if err == nil {
-			err = unix.Mount("", "/proc/sys", "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, "")
-		}
-		testpeer.SkipIfUnsupported(t, err)
+		testpeer.SkipIfUnsupported(t, errors.Join(
+			ownMounts(),
+			unix.Mount("/proc/sys", "/proc/sys", "", unix.MS_BIND, ""),
+			unix.Mount("", "/proc/sys", "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY, ""),
+		))
 		_, errs, status := keepaliveCommand("system", "1m:2s:3")
 		assert.Equal(t, 1, status)
 		assert.Equal(t, "keepalive: net.ipv4.tcp_keepalive_time: read-only file system: in a container, set it where the container is started, for example with docker run --sysctl\n", errs)
