@@ -147,7 +147,7 @@ func TestExplainReadsSysctls(t *testing.T) {
 		assert.Equal(t, 86400., x.Settings.Idle)
 		assert.Equal(t, 40000., x.Settings.Interval)
 		assert.Equal(t, 200, x.Settings.Count)
-		assert.Equal(t, 200, x.Idle.Probes)
+		assert.Equal(t, 200, x.Probes)
 		assert.Equal(t, 86400+200*40000., *x.Idle.Detection)
 		assert.Less(t, *x.InFlight.Detection, 20.)
 

@@ -46,6 +46,7 @@ type explained struct {
 		UserTimeout *float64 `json:"user_timeout_seconds"`
 		FromSystem  []string `json:"from_system"`
 	}
+	Probes   int
 	Idle     detected `json:"idle_connection"`
 	InFlight detected `json:"data_in_flight"`
 	Warnings []string
@@ -54,7 +55,6 @@ type explained struct {
 type detected struct {
 	Detection *float64 `json:"detection_seconds"`
 	Latest    *float64 `json:"latest_seconds"`
-	Probes    int
 }
 
 // explainJSON must be called in the network namespace that it is about.

@@ -19,6 +19,7 @@ type Explanation struct {
 	Options     string      `json:"options"` // as given
 	KeepAlive   bool        `json:"keepalive"`
 	Settings    Settings    `json:"settings"`
+	Probes      int64       `json:"probes"` // that an idle connection sends before it is dropped
 	Idle        Detection   `json:"idle_connection"`
 	InFlight    Detection   `json:"data_in_flight"`
 	Middleboxes []Middlebox `json:"middleboxes"`
@@ -43,13 +44,12 @@ type Settings struct {
 // Seconds is a Duration that JSON has in seconds.
 type Seconds time.Duration
 
-func (s Seconds) MarshalJSON() ([]byte, error) { return json.Marshal(time.Duration(s).Seconds()) }
+func (s Seconds) MarshalJSON() ([]byte, error) { return json.Marshal(float64(s) / 1e9) }
 
 // A Detection is the end of a connection whose peer is dead.
 type Detection struct {
 	Detection *Seconds `json:"detection_seconds"` // nil: never, or not known
 	Latest    *Seconds `json:"latest_seconds"`    // with late timers
-	Probes    int64    `json:"probes"`
 	Rule      string   `json:"rule"`
 	Timeline  []Event  `json:"timeline"` // leaves out events in the middle of a long one
 }
@@ -139,15 +139,15 @@ func Explain(h Host, text string, o keepalive.Options, connections int) (*Explan
 		Options:   strings.TrimSpace(text),
 		KeepAlive: !o.Disabled,
 		Settings:  settings(o, e),
-		Idle:      h.idle(e, detection, every),
 		InFlight:  h.inFlight(e, detection),
 		Traffic:   traffic(every, connections),
 		host:      h,
 		named:     o,
 		goals:     goals(text),
 	}
+	x.Idle, x.Probes = h.idle(e, detection, every)
 	for _, m := range Middleboxes {
-		m.Survives = survives(time.Duration(m.IdleTimeout), every, e.Interval, x.Idle.Probes)
+		m.Survives = survives(time.Duration(m.IdleTimeout), every, e.Interval, x.Probes)
 		x.Middleboxes = append(x.Middleboxes, m)
 	}
 	x.Warnings, x.Notes = x.warnings(e, every), x.notes(e)
@@ -228,36 +228,38 @@ func (h Host) late(d time.Duration) time.Duration {
 	return d
 }
 
-// idle explains an idle connection. every is the time between answered probes.
-func (h Host) idle(e keepalive.Options, detection, every time.Duration) Detection {
+// idle explains an idle connection. every is the time between answered probes. probes is 0 if
+// their number is not known.
+func (h Host) idle(e keepalive.Options, detection, every time.Duration) (d Detection, probes int64) {
 	if e.Disabled {
-		return Detection{Rule: "keepalive is off, so no probes are sent", Timeline: []Event{}}
+		return unknown("keepalive is off, so no probes are sent"), 0
 	}
-	d := Detection{
+	d = Detection{
 		Detection: ptr(detection),
 		Latest:    ptr(h.late(detection + every - e.Idle)),
 		Timeline:  []Event{{0, "last segment"}},
 	}
+	dropped := Event{Seconds(detection), "dropped"}
 	if e.Interval == 0 {
 		d.Rule = "until interval and count are set, the system chooses the times of the probes"
-		d.Timeline = append(d.Timeline, Event{Seconds(e.Idle), "probe 1"}, Event{Seconds(detection), "dropped"})
-		return d
+		d.Timeline = append(d.Timeline, Event{Seconds(e.Idle), "probe 1"}, dropped)
+		return d, 0
 	}
-	d.Probes = int64((detection - e.Idle) / e.Interval)
-	d.Rule = fmt.Sprintf("%s + %d x %s", Short(e.Idle), d.Probes, Short(e.Interval))
+	probes = int64((detection - e.Idle) / e.Interval)
+	d.Rule = fmt.Sprintf("%s + %d x %s of silence", Short(e.Idle), probes, Short(e.Interval))
 	probe := func(n int64) Event {
 		return Event{Seconds(e.Idle + time.Duration(n-1)*e.Interval), fmt.Sprintf("probe %d", n)}
 	}
 	const shown = 5
-	for n := int64(1); n <= d.Probes; n++ {
-		if n == shown-1 && d.Probes > shown {
+	for n := int64(1); n <= probes; n++ {
+		if n == shown-1 && probes > shown {
 			d.Timeline = append(d.Timeline, Event{probe(n).At, gap})
-			n = d.Probes
+			n = probes
 		}
 		d.Timeline = append(d.Timeline, probe(n))
 	}
-	d.Timeline = append(d.Timeline, Event{Seconds(detection), "dropped"})
-	return d
+	d.Timeline = append(d.Timeline, dropped)
+	return d, probes
 }
 
 func survives(timeout, every, interval time.Duration, probes int64) Survival {

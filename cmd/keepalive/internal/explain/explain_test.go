@@ -156,7 +156,7 @@ func TestDetection(t *testing.T) {
 		name := c.host.System + " " + c.text
 		assert.Equal(t, c.idle, seconds(x.Idle.Detection), name)
 		assert.Equal(t, c.idleMax, seconds(x.Idle.Latest), name)
-		assert.Equal(t, c.probes, x.Idle.Probes, name)
+		assert.Equal(t, c.probes, x.Probes, name)
 		assert.Equal(t, c.flight, seconds(x.InFlight.Detection), name)
 		assert.Equal(t, c.flyMax, seconds(x.InFlight.Latest), name)
 	}
@@ -176,7 +176,7 @@ func TestTimeline(t *testing.T) {
 	// macOS accepts any count.
 	x := explained(t, host("darwin", false), "idle=1s,interval=1s,count=2147483647", 1)
 	assert.Len(t, x.Idle.Timeline, 7)
-	assert.Equal(t, int64(2147483647), x.Idle.Probes)
+	assert.Equal(t, int64(2147483647), x.Probes)
 }
 
 // TestIllumos: a time that the system does not report.
@@ -217,7 +217,7 @@ func TestFixed(t *testing.T) {
 	}
 	x := explained(t, h, "idle=1m,interval=4.5s", 1)
 	assert.Equal(t, Seconds(5*s), x.Settings.Interval)
-	assert.Equal(t, int64(10), x.Idle.Probes)
+	assert.Equal(t, int64(10), x.Probes)
 	assert.Equal(t, 110., seconds(x.Idle.Detection))
 
 	h = host("openbsd", false)
@@ -225,7 +225,7 @@ func TestFixed(t *testing.T) {
 	h.Detect = func(keepalive.Options) time.Duration { return plain(keepalive.Options{}) }
 	x = explained(t, h, "on", 1)
 	assert.Equal(t, Seconds(75*s), x.Settings.Interval)
-	assert.Equal(t, int64(9), x.Idle.Probes)
+	assert.Equal(t, int64(9), x.Probes)
 }
 
 // TestGoals: what the goals return on this system has no trap, and keeps what they promise.

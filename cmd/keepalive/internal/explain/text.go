@@ -99,7 +99,7 @@ func (x *Explanation) writeIdle(b *strings.Builder) {
 	b.WriteString("\n")
 	drawTimeline(b, "silence", d.Timeline)
 	b.WriteString("\n")
-	wrap(b, "  ", fmt.Sprintf("Rule: %s of silence.%s", d.Rule, x.lateTimers(d)))
+	wrap(b, "  ", fmt.Sprintf("Rule: %s.%s", d.Rule, x.lateTimers(d)))
 }
 
 func (x *Explanation) lateTimers(d Detection) string {

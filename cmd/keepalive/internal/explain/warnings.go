@@ -60,21 +60,21 @@ func (x *Explanation) warnings(e keepalive.Options, every time.Duration) []strin
 func (x *Explanation) warnIdle(e keepalive.Options, every time.Duration, warn func(string, ...any)) {
 	replaces := x.host.UserTimeoutReplacesCount() && hasUserTimeout(e)
 	byCount := e.Idle + time.Duration(min(e.Count, 1<<31-1))*e.Interval
-	last := e.Idle + time.Duration(x.Idle.Probes-1)*e.Interval // the time of the last probe
+	last := e.Idle + time.Duration(x.Probes-1)*e.Interval // the time of the last probe
 	switch detection := time.Duration(*x.Idle.Detection); {
-	case x.Idle.Probes == 1 && x.has("detect-within"):
+	case x.Probes == 1 && x.has("detect-within"):
 		warn("A single lost probe drops the connection. Choose detect-within=4s or longer.")
-	case x.Idle.Probes == 1 && replaces:
+	case x.Probes == 1 && replaces:
 		warn("A single lost probe drops the connection, because the user timeout ends before the second one. Choose user-timeout=%s or longer.",
 			Short(e.Idle+e.Interval+e.Interval/2))
-	case x.Idle.Probes == 1:
+	case x.Probes == 1:
 		warn("A single lost probe drops the connection. Choose count=3.")
 	case replaces && detection > byCount:
 		warn("The user timeout replaces the count on Linux, so an idle connection takes %s and not %s. Choose user-timeout=%s.",
 			Short(detection), Short(byCount), Short(fittingUserTimeout(e, byCount)))
 	case replaces && e.UserTimeout > last && e.UserTimeout-last < min(last/8, margin(e, last)):
 		warn("The user timeout ends soon after probe %d is due. If that probe is late, the connection is dropped then, at about %s.",
-			x.Idle.Probes, Short(e.UserTimeout))
+			x.Probes, Short(e.UserTimeout))
 	}
 	if every > e.Idle {
 		warn("interval is longer than idle: after an answered probe the next one follows only after %s, so detection can take %s longer.",
