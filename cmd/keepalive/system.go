@@ -94,7 +94,11 @@ func readSystem() (*systemDefaults, error) {
 		return nil, err
 	}
 	o.Disabled = false
-	d := &systemDefaults{System: runtime.GOOS, Namespace: sysdefault.Namespace(), BootFiles: []sysdefault.BootSetting{}}
+	h, err := thisHost()
+	if err != nil {
+		return nil, err
+	}
+	d := &systemDefaults{System: h.System, Namespace: sysdefault.Namespace(), BootFiles: []sysdefault.BootSetting{}}
 	named := o
 	if named.UserTimeout == keepalive.NoUserTimeout {
 		named.UserTimeout = 0
@@ -124,7 +128,7 @@ func readSystem() (*systemDefaults, error) {
 		if !s.known {
 			setting.Value = "not known"
 		}
-		if name := sysdefault.Name(s.option); name != "" {
+		if name := h.Name(s.option); name != "" {
 			raw, ok, err := sysdefault.Read(name)
 			switch {
 			case err == nil && ok:
@@ -139,7 +143,7 @@ func readSystem() (*systemDefaults, error) {
 	d.Settings = append(d.Settings, systemSetting{"user-timeout", "none", programs, nil})
 	// It limits data in flight if there is no user timeout.
 	const retries = "net.ipv4.tcp_retries2"
-	if raw, ok, err := sysdefault.Read(retries); err == nil && ok {
+	if raw, ok, err := sysdefault.Read(retries); err == nil && ok && h.System == "linux" {
 		d.Settings = append(d.Settings, systemSetting{"retransmissions", fmt.Sprint(raw), retries, &raw})
 		names = append(names, retries)
 	}
@@ -183,7 +187,7 @@ func (c *systemCommand) show(w io.Writer) error {
 	if x.InFlight.Detection != nil {
 		fmt.Fprintf(b, "  with data in flight    after about %s\n", explain.Short(time.Duration(*x.InFlight.Detection)))
 	}
-	if runtime.GOOS == "linux" {
+	if d.System == "linux" {
 		d.writeBootFiles(b)
 	}
 	_, err = io.WriteString(w, b.String())
@@ -231,6 +235,13 @@ func (c *systemCommand) set(w io.Writer, text string) error {
 	o, err := parseOptions(text)
 	if err != nil {
 		return err
+	}
+	h, err := thisHost()
+	if err != nil {
+		return err
+	}
+	if h.System == "gvisor" {
+		return errors.New("gVisor has no defaults that can be set: its sysctls have no effect")
 	}
 	changes, err := sysdefault.Plan(o)
 	if err != nil {

@@ -107,7 +107,7 @@ func (x *Explanation) warnInFlight(e keepalive.Options, warn func(string, ...any
 				Short(time.Duration(*x.InFlight.Detection)), Short(fitting))
 		}
 	case x.InFlight.Detection == nil && !e.Disabled:
-		warn("Keepalive does not limit the time that data is in flight on %s. Set a user timeout for that, if a program can.", x.System)
+		warn("Keepalive does not limit the time that data is in flight on %s. Only a user timeout does.", x.System)
 	}
 }
 

@@ -61,6 +61,9 @@ func Apply(changes []Change, then func() error) (err error) {
 			return
 		}
 		for i := range tried {
+			if v, _, rerr := Read(changes[i].Name); rerr == nil && v == changes[i].Old {
+				continue
+			}
 			if rerr := write(files[i], changes[i].Old); rerr != nil {
 				err = fmt.Errorf("%w; and %s could not be set back to %d: %w", err, changes[i].Name, changes[i].Old, rerr)
 			}
