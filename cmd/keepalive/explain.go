@@ -44,7 +44,8 @@ the timeouts:
   keepalive explain idle=45s,interval=5s,count=3,user-timeout=1m
   keepalive explain on                 # the system's defaults
   keepalive explain detect-within=1m -o json | jq .idle_connection`,
-		Args: usageArgs(cobra.ExactArgs(1)),
+		Args:              usageArgs(cobra.ExactArgs(1)),
+		ValidArgsFunction: completeOptions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if connections < 1 || connections > maxConnections {
 				return usagef("--connections %d: must be between 1 and %d", connections, maxConnections)
@@ -65,6 +66,15 @@ the timeouts:
 	cmd.Flags().IntVar(&connections, "connections", 1000, "show the traffic of `N` idle connections")
 	addOutputFlag(cmd, &output)
 	return cmd
+}
+
+// completeOptions completes the argument OPTIONS.
+func completeOptions(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return []cobra.Completion{"detect-within=", "keep-open=", "idle=", "interval=", "count=", "user-timeout=", "on", "off"},
+		cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
 // addOutputFlag adds -o to a command that writes text or one JSON object.
@@ -164,7 +174,7 @@ func thisHost() (explain.Host, error) {
 		return h, nil
 	}
 	if !h.UserTimeoutReplacesCount() {
-		// Its sysctls have no effect, and not even its defaults (measured, runsc of 2026-09).
+		// Its sysctls are neither its defaults nor can they be written (measured, runsc of 2026-09).
 		h.System, h.Name = "gvisor", func(string) string { return "" }
 		return h, nil
 	}

@@ -116,3 +116,11 @@ func TestExplainHelp(t *testing.T) {
 	out, _, _ := keepaliveCommand("explain", "--help")
 	assert.Contains(t, out, "learn.microsoft.com/azure")
 }
+
+func TestCompleteOptions(t *testing.T) {
+	for _, name := range []string{"explain", "system"} {
+		out, _, status := keepaliveCommand("__complete", name, "")
+		assert.Zero(t, status)
+		assert.Contains(t, out, "detect-within=\n")
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"text/tabwriter"
@@ -38,7 +39,8 @@ systems, system prints the command to use.`,
   keepalive system idle=5m,interval=15s,count=3
   keepalive system keep-open=350s --persist
   keepalive system idle=5m --persist --file /etc/sysctl.d/90-site.conf`,
-		Args: usageArgs(cobra.MaximumNArgs(1)),
+		Args:              usageArgs(cobra.MaximumNArgs(1)),
+		ValidArgsFunction: completeOptions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(c.output); err != nil {
 				return err
@@ -108,7 +110,6 @@ func readSystem() (*systemDefaults, error) {
 		return nil, err
 	}
 	d.Detection = d.explanation.Idle.Detection
-	var names []string
 	const programs = "each program sets it for its own sockets"
 	const always = "net.inet.tcp.always_keepalive" // macOS, FreeBSD and DragonFly BSD
 	if raw, ok, err := sysdefault.Read(always); err == nil && ok {
@@ -133,7 +134,6 @@ func readSystem() (*systemDefaults, error) {
 			switch {
 			case err == nil && ok:
 				setting.Source, setting.Raw = name, &raw
-				names = append(names, name)
 			case runtime.GOOS == "windows":
 				setting.Source = "built in (no " + name + " in the registry)"
 			}
@@ -145,11 +145,15 @@ func readSystem() (*systemDefaults, error) {
 	const retries = "net.ipv4.tcp_retries2"
 	if raw, ok, err := sysdefault.Read(retries); err == nil && ok && h.System == "linux" {
 		d.Settings = append(d.Settings, systemSetting{"retransmissions", fmt.Sprint(raw), retries, &raw})
-		names = append(names, retries)
 	}
-	if settings, err := sysdefault.BootSettings(names...); len(settings) > 0 || err != nil {
-		d.BootFiles, d.bootError = append(d.BootFiles, settings...), err
+	var names []string
+	for _, s := range d.Settings {
+		if s.Raw != nil {
+			names = append(names, s.Source)
+		}
 	}
+	settings, err := sysdefault.BootSettings(names...)
+	d.BootFiles, d.bootError = append(d.BootFiles, settings...), err
 	return d, nil
 }
 
@@ -242,6 +246,9 @@ func (c *systemCommand) set(w io.Writer, text string) error {
 	}
 	if h.System == "gvisor" {
 		return errors.New("gVisor has no defaults that can be set: its sysctls have no effect")
+	}
+	if c.file, err = filepath.Abs(c.file); err != nil {
+		return err
 	}
 	changes, err := sysdefault.Plan(o)
 	if err != nil {

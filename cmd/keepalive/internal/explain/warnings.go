@@ -58,7 +58,7 @@ func (x *Explanation) warnings(e keepalive.Options, every time.Duration) []strin
 }
 
 func (x *Explanation) warnIdle(e keepalive.Options, every time.Duration, warn func(string, ...any)) {
-	replaces := x.host.UserTimeoutReplacesCount() && hasUserTimeout(e)
+	replaces := hasUserTimeout(e) && (x.host.UserTimeoutReplacesCount() || x.System == "gvisor") // gVisor: if it ends earlier
 	byCount := e.Idle + time.Duration(min(e.Count, 1<<31-1))*e.Interval
 	last := e.Idle + time.Duration(x.Probes-1)*e.Interval // the time of the last probe
 	switch detection := time.Duration(*x.Idle.Detection); {

@@ -22,9 +22,9 @@ type Parameter struct {
 // systems has the parameters of each system. A system that is not here has none that this
 // package knows.
 //
-// Sources: Linux Documentation/networking/ip-sysctl.rst; tcp(4) of macOS, FreeBSD and
-// DragonFly BSD; sysctl(2) of OpenBSD; sysctl(7) of NetBSD, where the unit is that of the
-// socket options (see keepalive_netbsd.go); "SIO_KEEPALIVE_VALS control code" of Microsoft.
+// The sources are Linux's Documentation/networking/ip-sysctl.rst, tcp(4) of macOS, FreeBSD and
+// DragonFly BSD, sysctl(2) of OpenBSD and sysctl(7) of NetBSD. For Windows it is Microsoft's page
+// about SIO_KEEPALIVE_VALS. NetBSD's unit is that of its socket options, see keepalive_netbsd.go.
 var systems = map[string][]Parameter{
 	"linux":     sysctls("net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes", time.Second),
 	"darwin":    sysctls("net.inet.tcp.keepidle", "net.inet.tcp.keepintvl", "net.inet.tcp.keepcnt", time.Millisecond),
