@@ -14,6 +14,7 @@ import (
 	"github.com/go-keepalive/keepalive"
 	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/explain"
 	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/sysdefault"
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/text"
 )
 
 // maxConnections is more than any host has, and keeps the figures short.
@@ -80,7 +81,7 @@ func completeOptions(_ *cobra.Command, args []string, _ string) ([]cobra.Complet
 // addOutputFlag adds -o to a command that writes text or one JSON object.
 func addOutputFlag(cmd *cobra.Command, output *string) {
 	cmd.Flags().StringVarP(output, "output", "o", "text", "`format` of the output: text or json")
-	cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions([]string{"text", "json"}, cobra.ShellCompDirectiveNoFileComp))
+	complete(cmd, "output", "text", "json")
 }
 
 func checkOutput(output string) error {
@@ -103,7 +104,7 @@ func middleboxSources() string {
 		if i > 0 {
 			b.WriteString("\n")
 		}
-		fmt.Fprintf(&b, "%s, %s:", m.Name, explain.Short(time.Duration(m.IdleTimeout)))
+		fmt.Fprintf(&b, "%s, %s:", m.Name, text.Duration(time.Duration(m.IdleTimeout)))
 		for _, source := range m.Sources {
 			b.WriteString("\n" + strings.TrimPrefix(source, "https://"))
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/sockets"
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/text"
 )
 
 // condition is a value of --fail-if.
@@ -18,30 +19,30 @@ type condition struct {
 
 func parseConditions(texts []string) ([]condition, error) {
 	var all []condition
-	for _, text := range texts {
-		limit, isTime := strings.CutPrefix(text, "detection>")
+	for _, value := range texts {
+		limit, isTime := strings.CutPrefix(value, "detection>")
 		switch {
 		case isTime:
 			d, err := time.ParseDuration(limit)
 			if err != nil || d <= 0 {
-				return nil, usagef("--fail-if %q: the time must be positive and have a unit, for example detection>2m", text)
+				return nil, usagef("--fail-if %q: the time must be positive and have a unit, for example detection>2m", value)
 			}
-			all = append(all, condition{"detect", "a dead peer later than " + short(d), func(s *sockets.Socket) (bool, bool) {
+			all = append(all, condition{"detect", "a dead peer later than " + text.Duration(d), func(s *sockets.Socket) (bool, bool) {
 				time, known := detectionTime(s)
 				return s.State.Connected() && time > d, known || !s.State.Connected()
 			}})
-		case text == "without-keepalive":
+		case value == "without-keepalive":
 			all = append(all, condition{"have", "keepalive off", func(s *sockets.Socket) (bool, bool) {
 				on, known := s.Keepalive()
 				return s.State.Connected() && !on, known || !s.State.Connected()
 			}})
-		case text == "suspect":
+		case value == "suspect":
 			all = append(all, condition{"have", "a peer that is probably dead", func(s *sockets.Socket) (bool, bool) {
 				suspect, known := s.Suspect()
 				return suspect, known || !s.State.Connected()
 			}})
 		default:
-			return nil, usagef("--fail-if %q: must be without-keepalive, suspect or detection>TIME", text)
+			return nil, usagef("--fail-if %q: must be without-keepalive, suspect or detection>TIME", value)
 		}
 	}
 	return all, nil

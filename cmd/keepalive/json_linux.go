@@ -32,8 +32,8 @@ type socketJSON struct {
 	Suspect    *bool    `json:"suspect"`
 }
 
-// writeJSON writes an object for each socket.
-func writeJSON(w io.Writer, t sockets.Table, _ screen) error {
+// writeJSONLines writes an object for each socket.
+func writeJSONLines(w io.Writer, t sockets.Table, _ screen) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	for _, s := range t.Sockets {

@@ -77,7 +77,7 @@ type lister struct {
 }
 
 func (l *lister) run(cmd *cobra.Command) error {
-	write := map[string]func(io.Writer, sockets.Table, screen) error{"text": writeTable, "json": writeJSON, "metrics": writeMetrics}[l.format]
+	write := map[string]func(io.Writer, sockets.Table, screen) error{"text": writeTable, "json": writeJSONLines, "metrics": writeMetrics}[l.format]
 	switch {
 	case write == nil:
 		return usagef("--output %q: must be text, json or metrics", l.format)

@@ -74,18 +74,6 @@ func progress(w io.Writer, text string) (stop func()) {
 	return func() { close(done); <-stopped }
 }
 
-// short returns d without the zeros at the end of Duration.String: 1m, not 1m0s.
-func short(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
-}
-
 // plural returns the number with the noun, for example "1 connection" or "2 connections".
 func plural(n int, noun string) string {
 	if n == 1 {

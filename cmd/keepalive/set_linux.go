@@ -35,7 +35,8 @@ keepalive attach.`,
   keepalive set idle=45s,interval=5s,count=3 --port 5432 --dry-run
   keepalive set keep-open=350s --remote 10.0.0.0/8 --without-keepalive
   keepalive set off --pid 4711 --state listen`,
-		Args: usageArgs(cobra.ExactArgs(1)),
+		Args:              usageArgs(cobra.ExactArgs(1)),
+		ValidArgsFunction: completeOptions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			opts, err := parseOptions(args[0])
 			if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/go-keepalive/keepalive"
 	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/explain"
 	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/sysdefault"
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/text"
 )
 
 func newSystemCommand() *cobra.Command {
@@ -121,8 +122,8 @@ func readSystem() (*systemDefaults, error) {
 		option, value string
 		known         bool
 	}{
-		{"idle", explain.Short(o.Idle), o.Idle != 0},
-		{"interval", explain.Short(o.Interval), o.Interval != 0},
+		{"idle", text.Duration(o.Idle), o.Idle != 0},
+		{"interval", text.Duration(o.Interval), o.Interval != 0},
 		{"count", fmt.Sprint(o.Count), o.Count != 0},
 	} {
 		setting := systemSetting{Option: s.option, Value: s.value, Source: "built in"}
@@ -186,10 +187,10 @@ func (c *systemCommand) show(w io.Writer) error {
 	x := d.explanation
 	b.WriteString("\nWith keepalive on and these values, a dead peer is detected\n\n")
 	if x.Idle.Detection != nil {
-		fmt.Fprintf(b, "  on an idle connection  after %s\n", explain.Short(time.Duration(*x.Idle.Detection)))
+		fmt.Fprintf(b, "  on an idle connection  after %s\n", text.Duration(time.Duration(*x.Idle.Detection)))
 	}
 	if x.InFlight.Detection != nil {
-		fmt.Fprintf(b, "  with data in flight    after about %s\n", explain.Short(time.Duration(*x.InFlight.Detection)))
+		fmt.Fprintf(b, "  with data in flight    after about %s\n", text.Duration(time.Duration(*x.InFlight.Detection)))
 	}
 	if d.System == "linux" {
 		d.writeBootFiles(b)
@@ -291,7 +292,7 @@ func (c *systemCommand) report(b *strings.Builder, o keepalive.Options, changes 
 		fmt.Fprintf(tw, "  %s\t%s\t%s\t%s = %d\n", change.Option, changeText(change, change.New), was, change.Name, change.New)
 	}
 	tw.Flush()
-	fmt.Fprintf(b, "\nA dead peer of an idle connection with these values is detected after %s.\n", explain.Short(o.DetectionTime()))
+	fmt.Fprintf(b, "\nA dead peer of an idle connection with these values is detected after %s.\n", text.Duration(o.DetectionTime()))
 	switch {
 	case c.persist && c.dryRun:
 		fmt.Fprintf(b, "\n%s would be written, which sets them at boot.\n", c.file)
@@ -307,7 +308,7 @@ func changeText(c sysdefault.Change, value int64) string {
 	if c.Unit == 0 {
 		return fmt.Sprint(value)
 	}
-	return explain.Short(time.Duration(value) * c.Unit)
+	return text.Duration(time.Duration(value) * c.Unit)
 }
 
 // reportBoot reports whether the file of --persist is in effect at boot.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-keepalive/keepalive"
 	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/sockets"
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/text"
 )
 
 // detectionTime returns the detection time of s if it is known. It is the longest Duration if
@@ -57,7 +58,7 @@ var columns = []column{
 		if s.Options == nil || s.Options.UserTimeout == 0 || s.Options.UserTimeout == keepalive.NoUserTimeout {
 			return ""
 		}
-		return short(s.Options.UserTimeout)
+		return text.Duration(s.Options.UserTimeout)
 	}, 3},
 	{"DETECTION", func(s *sockets.Socket) string {
 		switch d, known := detectionTime(s); {
@@ -66,14 +67,14 @@ var columns = []column{
 		case d == math.MaxInt64:
 			return "never"
 		default:
-			return short(d.Round(time.Second))
+			return text.Duration(d.Round(time.Second))
 		}
 	}, 0},
 	{"SILENCE", func(s *sockets.Socket) string {
 		if s.Info.Silence < 0 {
 			return "-"
 		}
-		return short(roundDown(s.Info.Silence))
+		return text.Duration(roundDown(s.Info.Silence))
 	}, 2},
 	{"UNANSWERED", unansweredText, 0},
 }
@@ -117,9 +118,9 @@ func keepaliveText(s *sockets.Socket) string {
 	case !on:
 		return "off"
 	case s.Options != nil:
-		return fmt.Sprintf("%s:%s:%d", short(s.Options.Idle), short(s.Options.Interval), s.Options.Count)
+		return fmt.Sprintf("%s:%s:%d", text.Duration(s.Options.Idle), text.Duration(s.Options.Interval), s.Options.Count)
 	case s.Derived.MinIdle > 0:
-		return "on, idle>=" + short(s.Derived.MinIdle)
+		return "on, idle>=" + text.Duration(s.Derived.MinIdle)
 	}
 	return "on"
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/text"
 )
 
 // An Explanation is what options mean on a system.
@@ -246,7 +247,7 @@ func (h Host) idle(e keepalive.Options, detection, every time.Duration) (d Detec
 		return d, 0
 	}
 	probes = int64((detection - e.Idle) / e.Interval)
-	d.Rule = fmt.Sprintf("%s + %d x %s of silence", Short(e.Idle), probes, Short(e.Interval))
+	d.Rule = fmt.Sprintf("%s + %d x %s of silence", text.Duration(e.Idle), probes, text.Duration(e.Interval))
 	probe := func(n int64) Event {
 		return Event{Seconds(e.Idle + time.Duration(n-1)*e.Interval), fmt.Sprintf("probe %d", n)}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/text"
 )
 
 // Retransmission is how Linux sends data again.
@@ -97,11 +98,11 @@ func (h Host) inFlightLinux(e keepalive.Options) Detection {
 	var d Detection
 	if hasUserTimeout(e) {
 		at := e.UserTimeout + 2*h.Linux.MinRTO
-		d = h.inFlightAt(at, h.late(at), fmt.Sprintf("user timeout + %s + 2 x RTT", Short(2*h.Linux.MinRTO)))
+		d = h.inFlightAt(at, h.late(at), fmt.Sprintf("user timeout + %s + 2 x RTT", text.Duration(2*h.Linux.MinRTO)))
 	} else {
 		at, limit, gap := h.Linux.timedOut()
 		d = h.inFlightAt(at, max(h.late(at), limit+h.late(gap)),
-			fmt.Sprintf("the first retransmission due after %s (net.ipv4.tcp_retries2 = %d)", Short(limit), h.Linux.Retries))
+			fmt.Sprintf("the first retransmission due after %s (net.ipv4.tcp_retries2 = %d)", text.Duration(limit), h.Linux.Retries))
 	}
 	at := time.Duration(*d.Detection)
 	events := []Event{{0, "data"}}

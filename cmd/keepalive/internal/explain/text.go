@@ -8,6 +8,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/text"
 )
 
 // Width is the number of columns of the text.
@@ -66,7 +68,7 @@ func (x *Explanation) writeSettings(b *strings.Builder) {
 	times := func(key string, named, effective time.Duration) {
 		value := "not known"
 		if effective != 0 {
-			value = Short(effective)
+			value = text.Duration(effective)
 		}
 		row(key, value, named, effective)
 	}
@@ -95,7 +97,7 @@ func (x *Explanation) writeIdle(b *strings.Builder) {
 		wrap(b, "  ", sentence(d.Rule))
 		return
 	}
-	wrap(b, "", fmt.Sprintf("Idle connection: a dead peer is detected after %s%s", Short(time.Duration(*d.Detection)), d.upTo()))
+	wrap(b, "", fmt.Sprintf("Idle connection: a dead peer is detected after %s%s", text.Duration(time.Duration(*d.Detection)), d.upTo()))
 	b.WriteString("\n")
 	drawTimeline(b, "silence", d.Timeline)
 	b.WriteString("\n")
@@ -111,10 +113,10 @@ func (x *Explanation) lateTimers(d Detection) string {
 
 // upTo is the text for the latest detection.
 func (d Detection) upTo() string {
-	if Short(time.Duration(*d.Latest)) == Short(time.Duration(*d.Detection)) {
+	if text.Duration(time.Duration(*d.Latest)) == text.Duration(time.Duration(*d.Detection)) {
 		return ""
 	}
-	return ", at most " + Short(time.Duration(*d.Latest))
+	return ", at most " + text.Duration(time.Duration(*d.Latest))
 }
 
 func (x *Explanation) writeInFlight(b *strings.Builder) {
@@ -126,7 +128,7 @@ func (x *Explanation) writeInFlight(b *strings.Builder) {
 		wrap(b, "  ", sentence(d.Rule))
 		return
 	}
-	wrap(b, "", fmt.Sprintf("Data in flight: a dead peer is detected after about %s%s", Short(time.Duration(*d.Detection)), d.upTo()))
+	wrap(b, "", fmt.Sprintf("Data in flight: a dead peer is detected after about %s%s", text.Duration(time.Duration(*d.Detection)), d.upTo()))
 	b.WriteString("\n")
 	drawTimeline(b, "time", d.Timeline)
 	b.WriteString("\n")
@@ -135,7 +137,7 @@ func (x *Explanation) writeInFlight(b *strings.Builder) {
 
 func (x *Explanation) writeMiddleboxes(b *strings.Builder) {
 	if every := time.Duration(x.Traffic.Every); every > 0 {
-		fmt.Fprintf(b, "\nMiddleboxes: an idle connection has a probe every %s\n\n", Short(every))
+		fmt.Fprintf(b, "\nMiddleboxes: an idle connection has a probe every %s\n\n", text.Duration(every))
 	} else {
 		b.WriteString("\nMiddleboxes: an idle connection has no probes\n\n")
 	}
@@ -146,7 +148,7 @@ func (x *Explanation) writeMiddleboxes(b *strings.Builder) {
 			Fragile: "keeps it if no probe is lost or late",
 			No:      "drops the connection",
 		}[m.Survives]
-		fmt.Fprintf(tw, "  %s\t%s\t%s\n", m.Name, Short(time.Duration(m.IdleTimeout)), answer)
+		fmt.Fprintf(tw, "  %s\t%s\t%s\n", m.Name, text.Duration(time.Duration(m.IdleTimeout)), answer)
 	}
 	tw.Flush()
 	b.WriteString("\n")
@@ -187,7 +189,7 @@ func drawTimeline(b *strings.Builder, label string, events []Event) {
 	widths := make([]int, len(events))
 	room := Width - 1 - margin
 	for i, e := range events {
-		times[i] = Short(time.Duration(e.At))
+		times[i] = text.Duration(time.Duration(e.At))
 		if e.Name == gap {
 			times[i] = gap
 		}
@@ -242,32 +244,6 @@ func wrap(b *strings.Builder, prefix, text string) {
 
 // sentence returns text with a capital letter and a full stop.
 func sentence(text string) string { return strings.ToUpper(text[:1]) + text[1:] + "." }
-
-// Short returns d without zeros at the end, and without digits that do not matter.
-func Short(d time.Duration) string {
-	switch {
-	case d >= 48*time.Hour && d%(24*time.Hour) == 0:
-		return fmt.Sprintf("%d days", d/(24*time.Hour))
-	case d >= 48*time.Hour:
-		d = d.Round(time.Minute)
-	case d >= 10*time.Minute:
-		d = d.Round(time.Second)
-	case d >= time.Second:
-		d = d.Round(100 * time.Millisecond)
-	case d >= 100*time.Millisecond:
-		d = d.Round(10 * time.Millisecond)
-	case d >= time.Millisecond:
-		d = d.Round(time.Millisecond)
-	}
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = s[:len(s)-2]
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = s[:len(s)-2]
-	}
-	return s
-}
 
 // number returns x with three digits that matter.
 func number(x float64) string {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/text"
 )
 
 // A goal is detect-within or keep-open in OPTIONS.
@@ -38,11 +39,11 @@ func (x *Explanation) warnings(e keepalive.Options, every time.Duration) []strin
 	for _, g := range x.goals {
 		switch {
 		case g.key == "detect-within" && x.Idle.Latest != nil && time.Duration(*x.Idle.Latest) > g.time:
-			warn("detect-within=%s is too short for this system: an idle connection can take %s.", Short(g.time), Short(time.Duration(*x.Idle.Latest)))
+			warn("detect-within=%s is too short for this system: an idle connection can take %s.", text.Duration(g.time), text.Duration(time.Duration(*x.Idle.Latest)))
 		case g.key == "detect-within" && x.InFlight.Latest != nil && time.Duration(*x.InFlight.Latest) > g.time:
-			warn("detect-within=%s does not hold with data in flight, which can take %s.", Short(g.time), Short(time.Duration(*x.InFlight.Latest)))
+			warn("detect-within=%s does not hold with data in flight, which can take %s.", text.Duration(g.time), text.Duration(time.Duration(*x.InFlight.Latest)))
 		case g.key == "keep-open" && survives(g.time, every, e.Interval, 2) != Yes:
-			warn("keep-open=%s is too short for this system: the middlebox can drop the connection if a probe is lost or late.", Short(g.time))
+			warn("keep-open=%s is too short for this system: the middlebox can drop the connection if a probe is lost or late.", text.Duration(g.time))
 		}
 	}
 	if e.Disabled {
@@ -66,19 +67,19 @@ func (x *Explanation) warnIdle(e keepalive.Options, every time.Duration, warn fu
 		warn("A single lost probe drops the connection. Choose detect-within=4s or longer.")
 	case x.Probes == 1 && replaces:
 		warn("A single lost probe drops the connection, because the user timeout ends before the second one. Choose user-timeout=%s or longer.",
-			Short(e.Idle+e.Interval+e.Interval/2))
+			text.Duration(e.Idle+e.Interval+e.Interval/2))
 	case x.Probes == 1:
 		warn("A single lost probe drops the connection. Choose count=3.")
 	case replaces && detection > byCount:
 		warn("The user timeout replaces the count on Linux, so an idle connection takes %s and not %s. Choose user-timeout=%s.",
-			Short(detection), Short(byCount), Short(fittingUserTimeout(e, byCount)))
+			text.Duration(detection), text.Duration(byCount), text.Duration(fittingUserTimeout(e, byCount)))
 	case replaces && e.UserTimeout > last && e.UserTimeout-last < min(last/8, margin(e, last)):
 		warn("The user timeout ends soon after probe %d is due. If that probe is late, the connection is dropped then, at about %s.",
-			x.Probes, Short(e.UserTimeout))
+			x.Probes, text.Duration(e.UserTimeout))
 	}
 	if every > e.Idle {
 		warn("interval is longer than idle: after an answered probe the next one follows only after %s, so detection can take %s longer.",
-			Short(e.Interval), Short(e.Interval-e.Idle))
+			text.Duration(e.Interval), text.Duration(e.Interval-e.Idle))
 	}
 	if x.has("keep-open") { // the user has chosen a middlebox
 		return
@@ -86,7 +87,7 @@ func (x *Explanation) warnIdle(e keepalive.Options, every time.Duration, warn fu
 	for _, m := range x.Middleboxes {
 		if m.Survives == No {
 			warn("The time between probes, %s, is too long for %s. keep-open=%s keeps connections open there.",
-				Short(every), m.Name, Short(time.Duration(m.IdleTimeout)))
+				text.Duration(every), m.Name, text.Duration(time.Duration(m.IdleTimeout)))
 			break
 		}
 	}
@@ -95,16 +96,16 @@ func (x *Explanation) warnIdle(e keepalive.Options, every time.Duration, warn fu
 func (x *Explanation) warnInFlight(e keepalive.Options, warn func(string, ...any)) {
 	switch {
 	case hasUserTimeout(e) && x.System == "linux" && e.UserTimeout <= 2*time.Second:
-		warn("With a user timeout of %s, few lost packets are enough to drop a connection with data in flight, or to make connect fail.", Short(e.UserTimeout))
+		warn("With a user timeout of %s, few lost packets are enough to drop a connection with data in flight, or to make connect fail.", text.Duration(e.UserTimeout))
 	case hasUserTimeout(e):
 	case x.System == "linux" && e.Disabled:
-		warn("Without a user timeout, data in flight to a dead peer waits %s.", Short(time.Duration(*x.InFlight.Detection)))
+		warn("Without a user timeout, data in flight to a dead peer waits %s.", text.Duration(time.Duration(*x.InFlight.Detection)))
 	case x.System == "linux":
 		detection := time.Duration(*x.Idle.Detection)
 		fitting := fittingUserTimeout(e, detection)
 		if fitting < time.Duration(*x.InFlight.Detection) {
 			warn("With data in flight, Linux sends no probes, and detection takes %s. Add user-timeout=%s to limit it.",
-				Short(time.Duration(*x.InFlight.Detection)), Short(fitting))
+				text.Duration(time.Duration(*x.InFlight.Detection)), text.Duration(fitting))
 		}
 	case x.InFlight.Detection == nil && !e.Disabled:
 		warn("Keepalive does not limit the time that data is in flight on %s. Only a user timeout does.", x.System)
@@ -117,7 +118,7 @@ func (x *Explanation) notes(e keepalive.Options) []string {
 	if hasUserTimeout(e) && x.System == "linux" {
 		n = append(n,
 			"The user timeout also limits connect, if it is set before.",
-			fmt.Sprintf("It also drops a peer that answers, but whose receive window is closed for %s, because its program does not read.", Short(e.UserTimeout)))
+			fmt.Sprintf("It also drops a peer that answers, but whose receive window is closed for %s, because its program does not read.", text.Duration(e.UserTimeout)))
 	}
 	if x.dependsOnDefaults() {
 		n = append(n, "A program that sets its own values has those instead of the system's defaults.")
