@@ -44,7 +44,6 @@ type Info struct {
 
 	rto        time.Duration // retransmission timeout without backoff; negative if unknown
 	sinceSend  time.Duration // since data was sent, also again
-	quiet      time.Duration // without data in either direction when the last acknowledgment arrived
 	zeroWindow bool          // data waits for the peer's window to open
 }
 
@@ -136,67 +135,54 @@ const minRTO = 200 * time.Millisecond
 // effect on the connection, as [Get] returns them. Zero fields count as the system's
 // defaults; to read them, Suspect creates a socket.
 //
-// For example, with Idle 45s, Interval 5s and Count 3 a dead peer is suspect about 6s
-// after the first probe, when a second one is unanswered, and the kernel drops the connection
-// after 15s.
+// For example, with Idle 45s, Interval 5s and Count 3 a dead peer is suspect at most 6s
+// after the first probe is due, and the kernel drops the connection after 15s.
 //
-// Suspect can be wrong. Packet loss and long delays make a live peer suspect. A dead peer
-// becomes suspect before the kernel drops the connection, except if the options allow only
-// one probe, or were set after a long silence with a user timeout that was over by then.
+// Suspect can be wrong. Packet loss and long delays make a live peer suspect. If o was set
+// after a long silence, a live peer can be suspect until it answers the first probe. A dead
+// peer becomes suspect before the kernel drops the connection, except if the options leave
+// time for only one probe, or only one retransmission.
 //
 // Suspect returns false if the system reports neither Silence nor Retransmits.
 func (i Info) Suspect(o Options) bool { return host.variant().suspect(i, o) }
 
 func (p *platform) suspect(i Info, o Options) bool {
-	wait := max(i.rto, minRTO)
-	if i.Unacked > 0 && i.Retransmits >= 0 {
-		if i.Silence >= 0 && i.Silence < i.sinceSend {
-			return false // the peer has answered since, but not to all
-		}
-		rto := wait
-		if o.UserTimeout > 0 { // before the kernel drops the connection
-			rto = min(rto, o.UserTimeout/2)
-		}
-		if i.Retransmits > 1 || i.Retransmits == 1 && i.sinceSend > rto {
-			return true
-		}
+	answer := max(i.rto, minRTO) // the longest time that an answer takes
+	// If Silence is shorter than sinceSend, the peer has answered since, but not to all.
+	if i.Unacked > 0 && i.Retransmits > 0 && i.Silence >= i.sinceSend && (i.Retransmits > 1 || i.sinceSend > answer) {
+		return true
 	}
-	if i.Silence <= wait || i.Probes == 0 {
+	if i.Silence <= answer || i.Probes == 0 {
 		return false
 	}
 	if i.zeroWindow {
 		return i.Probes > 1
 	}
 	o, giveUp, ok := p.effective(o)
-	if !ok || o.Disabled || o.Interval <= 0 {
+	if !ok || o.Disabled {
 		return false
 	}
-	first := i.firstProbe(o)
-	since := i.Silence - first
-	if i.Probes > 1 && since >= o.Interval {
-		return o.Interval > wait || since > o.Interval+wait
+	// After a probe that was answered, Linux looks again an Interval later
+	// (net/ipv4/tcp_timer.c, tcp_keepalive_timer).
+	due := max(o.Idle, o.Interval)
+	since := i.Silence - due
+	if since >= o.Interval && i.Probes > 1 && mulSat(o.Interval, int64(i.Probes-1)) > answer {
+		return true
 	}
-	// The only probe can have been sent late.
-	late := first/8 + wait
-	if i.Probes > 0 && since > o.Interval+o.Interval/8+late {
-		return false // o was set after a long silence, so the probe may be recent
+	late := due / 8 // by which the first probe can be late
+	if i.Probes < 0 {
+		late = min(late, giveUp/2)
 	}
-	return since > min(late, max(wait, giveUp/2))
-}
-
-// firstProbe returns the silence after which the kernel sends the first probe. After a probe
-// that was answered, Linux looks again an Interval later (net/ipv4/tcp_timer.c,
-// tcp_keepalive_timer).
-func (i Info) firstProbe(o Options) time.Duration {
-	if i.quiet >= o.Idle {
-		return max(o.Idle, o.Interval)
-	}
-	return o.Idle
+	return since > late+answer
 }
 
 // Remaining estimates the time until the kernel drops the connection if the peer stays
 // silent. o are the options that are in effect on the connection, as [Get] returns them.
 // Zero fields count as the system's defaults; to read them, Remaining creates a socket.
+//
+// On an idle connection it is the detection time minus Silence. Without UserTimeout it is at
+// least an Interval for each probe that is not sent yet. With data in flight it is what
+// remains of UserTimeout.
 //
 // ok is false if the time is not known, because
 //
@@ -208,52 +194,32 @@ func (i Info) firstProbe(o Options) time.Duration {
 //   - the receive window of the peer is closed;
 //   - the system does not report Silence.
 //
-// The connection can be dropped later than that: by 1/8 because of late timers, and by
-// 2·(RTT + 0.2s) with data in flight. It can be dropped an Interval earlier if UserTimeout
-// ends while a probe is late. If o was set after a long silence, the estimate can be wrong by
-// an Interval. On FreeBSD it ignores UserTimeout.
+// The connection can be dropped later than that: by 1/8 because of late timers, by
+// Interval − Idle if that is positive, by 2·(RTT + 0.2s) with data in flight, and by an
+// Interval if o was set after a long silence. It can be dropped an Interval earlier if
+// UserTimeout ends while a probe is late. On FreeBSD the estimate ignores UserTimeout.
 func (i Info) Remaining(o Options) (d time.Duration, ok bool) { return host.variant().remaining(i, o) }
 
 func (p *platform) remaining(i Info, o Options) (time.Duration, bool) {
-	if i.Silence < 0 || i.zeroWindow {
-		return 0, false
-	}
 	o, giveUp, ok := p.effective(o)
-	if !ok {
+	if !ok || i.Silence < 0 || i.zeroWindow {
 		return 0, false
 	}
+	limited := o.UserTimeout > 0 && o.UserTimeout != NoUserTimeout
 	if p.userTimeoutRule == userTimeoutReplacesCount && i.Unacked > 0 {
-		if o.UserTimeout == 0 || o.UserTimeout == NoUserTimeout || i.rto < 0 {
+		if !limited || i.rto < 0 {
 			return 0, false
 		}
-		return max(0, o.UserTimeout-i.sinceRetransmit()), true
+		// UserTimeout counts from the first retransmission (net/ipv4/tcp_timer.c,
+		// retransmits_timed_out). Each wait was twice the one before.
+		return max(0, o.UserTimeout-i.sinceSend-i.rto*(1<<min(i.Retransmits, 20)-2)), true
 	}
-	if o.Disabled || giveUp == 0 || o.Interval <= 0 {
+	if o.Disabled || giveUp == 0 {
 		return 0, false
 	}
-	// at is the silence at which the last probe was sent, or the first one will be.
-	at, sent := i.firstProbe(o), int64(1)
-	switch {
-	case i.Probes < 0 || i.Silence < at:
-	case i.Probes == 0: // the first one is due
-		at = i.Silence
-	default:
-		sent = int64(i.Probes)
-		at = min(max(addSat(at, mulSat(o.Interval, sent-1)), i.Silence-o.Interval), i.Silence)
+	left := addSat(o.Idle, giveUp) - i.Silence
+	if i.Probes >= 0 && !limited {
+		left = max(left, mulSat(o.Interval, int64(max(0, o.Count-i.Probes))))
 	}
-	left := max(0, int64(giveUp/o.Interval)-sent+1) // intervals from at
-	if u := o.UserTimeout; p.userTimeoutRule == userTimeoutReplacesCount && u != 0 && u != NoUserTimeout {
-		left = probesUntil(u, at, o.Interval)
-	}
-	return max(0, addSat(at-i.Silence, mulSat(o.Interval, left))), true
-}
-
-// sinceRetransmit returns the time since data was sent again for the first time, from which
-// Linux counts the user timeout (net/ipv4/tcp_timer.c, retransmits_timed_out). It is
-// negative before that. Each wait was twice the one before.
-func (i Info) sinceRetransmit() time.Duration {
-	if i.Retransmits <= 0 {
-		return i.sinceSend - i.rto
-	}
-	return i.sinceSend + i.rto*(1<<min(i.Retransmits, 20)-2)
+	return max(0, left), true
 }

@@ -58,7 +58,6 @@ func tcpInfo(fd uintptr) (Info, bool, error) {
 
 		rto:        rto,
 		sinceSend:  ms(t.Last_data_sent),
-		quiet:      ms(min(t.Last_data_recv, t.Last_data_sent)) - ms(t.Last_ack_recv),
 		zeroWindow: t.Unacked == 0 && t.Notsent_bytes > 0, // Notsent_bytes is 0 before Linux 4.6
 	}, t.State != tcpClose, nil
 }
