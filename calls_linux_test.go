@@ -1,4 +1,4 @@
-package keepalive
+package keepalive_test
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-keepalive/keepalive"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -31,11 +32,11 @@ func TestTraced(t *testing.T) {
 	case "accept net":
 		lc.KeepAliveConfig = netsOwn
 	case "accept ours":
-		lc = ListenConfig(nil, typical)
+		lc = keepalive.ListenConfig(nil, typical)
 	case "dial net":
 		d.KeepAliveConfig = netsOwn
 	case "dial ours":
-		d = Dialer(nil, typical)
+		d = keepalive.Dialer(nil, typical)
 	}
 	l, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -45,7 +46,7 @@ func TestTraced(t *testing.T) {
 		far, err := l.Accept()
 		require.NoError(t, err)
 		for conn, set := range map[net.Conn]bool{near: strings.HasPrefix(role, "dial"), far: strings.HasPrefix(role, "accept")} {
-			got, err := Get(conn)
+			got, err := keepalive.Get(conn)
 			require.NoError(t, err)
 			require.Equal(t, set, got.Idle == typical.Idle && !got.Disabled)
 			conn.Close()

@@ -1,4 +1,4 @@
-package keepalive
+package keepalive_test
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive"
 	"github.com/go-keepalive/keepalive/internal/realtime"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
@@ -29,16 +30,16 @@ func TestMain(m *testing.M) {
 
 // detection returns the detection time of o, which has Idle, Interval and Count. It is
 // Linux's, also under Wine (net/ipv4/tcp_timer.c, tcp_keepalive_timer), or gVisor's.
-func detection(o Options, unacked bool) time.Duration {
+func detection(o keepalive.Options, unacked bool) time.Duration {
 	o.Idle, o.Interval = o.Idle.Round(time.Second), max(o.Interval.Round(time.Second), time.Second)
 	switch u := o.UserTimeout; {
-	case u == 0 || u == NoUserTimeout:
+	case u == 0 || u == keepalive.NoUserTimeout:
 		return o.Idle + time.Duration(o.Count)*o.Interval
 	case unacked:
 		return u
 	default:
 		d := o.Idle + max(1, (u-o.Idle+o.Interval-1)/o.Interval)*o.Interval
-		if host.variant().userTimeoutRule == userTimeoutLimitsCount { // gVisor
+		if keepalive.LimitsCount() { // gVisor
 			d = min(d, o.Idle+time.Duration(o.Count)*o.Interval)
 		}
 		return d
@@ -74,39 +75,39 @@ func TestDeadPeer(t *testing.T) {
 	t.Parallel()
 	const s = time.Second
 	for _, c := range []struct {
-		o       Options
+		o       keepalive.Options
 		unacked bool
 	}{
-		{o: Options{Idle: 1 * s, Interval: 1 * s, Count: 1}},
-		{o: Options{Idle: 1 * s, Interval: 1 * s, Count: 3}},
-		{o: Options{Idle: 2 * s, Interval: 1 * s, Count: 3}},
-		{o: Options{Idle: 1 * s, Interval: 2 * s, Count: 2}},
-		{o: Options{Idle: 3 * s, Interval: 2 * s, Count: 2}},
-		{o: Options{Idle: 1 * s, Interval: 1 * s, Count: 8}},
-		{o: Options{Idle: 1 * s, Interval: 1 * s, Count: 2}},
-		{o: Options{Idle: 4 * s, Interval: 1 * s, Count: 1}},
-		{o: Options{Idle: 1 * s, Interval: 4 * s, Count: 1}},
-		{o: Options{Idle: 5 * s, Interval: 1 * s, Count: 2}},
-		{o: Options{Idle: 2 * s, Interval: 2 * s, Count: 2}},
-		{o: Options{Idle: 6 * s, Interval: 1 * s, Count: 1}},
-		{o: Options{Idle: 1500 * 1e6, Interval: 1, Count: 2}}, // 2 s, 1 s
-		{o: Options{Idle: 1 * s, Interval: 1 * s, Count: 1, UserTimeout: 4 * s}},
-		{o: Options{Idle: 2 * s, Interval: 2 * s, Count: 5, UserTimeout: 2 * s}},
-		{o: Options{Idle: 3 * s, Interval: 1 * s, Count: 9, UserTimeout: 5 * s}},
-		{o: Options{Idle: 2 * s, Interval: 3 * s, Count: 2, UserTimeout: 6500 * 1e6}},
-		{o: Options{Idle: 2 * s, Interval: 1 * s, Count: 3, UserTimeout: 1 * s}},      // one lost probe
-		{o: Options{Idle: 2 * s, Interval: 1 * s, Count: 3, UserTimeout: 4500 * 1e6}}, // as the count
-		{o: Options{Idle: 1 * s, Interval: 1 * s, Count: 3, UserTimeout: 7 * s}},      // later than the count
-		{o: Options{Idle: 1 * s, Interval: 3 * s, Count: 3, UserTimeout: 3 * s}},
-		{o: Options{Idle: 2 * s, Interval: 1 * s, Count: 3, UserTimeout: 2 * s}, unacked: true},
-		{o: Options{Idle: 1 * s, Interval: 1 * s, Count: 3, UserTimeout: 4 * s}, unacked: true},
-		{o: Options{Idle: 9 * s, Interval: 9 * s, Count: 9, UserTimeout: 3 * s}, unacked: true},
+		{o: keepalive.Options{Idle: 1 * s, Interval: 1 * s, Count: 1}},
+		{o: keepalive.Options{Idle: 1 * s, Interval: 1 * s, Count: 3}},
+		{o: keepalive.Options{Idle: 2 * s, Interval: 1 * s, Count: 3}},
+		{o: keepalive.Options{Idle: 1 * s, Interval: 2 * s, Count: 2}},
+		{o: keepalive.Options{Idle: 3 * s, Interval: 2 * s, Count: 2}},
+		{o: keepalive.Options{Idle: 1 * s, Interval: 1 * s, Count: 8}},
+		{o: keepalive.Options{Idle: 1 * s, Interval: 1 * s, Count: 2}},
+		{o: keepalive.Options{Idle: 4 * s, Interval: 1 * s, Count: 1}},
+		{o: keepalive.Options{Idle: 1 * s, Interval: 4 * s, Count: 1}},
+		{o: keepalive.Options{Idle: 5 * s, Interval: 1 * s, Count: 2}},
+		{o: keepalive.Options{Idle: 2 * s, Interval: 2 * s, Count: 2}},
+		{o: keepalive.Options{Idle: 6 * s, Interval: 1 * s, Count: 1}},
+		{o: keepalive.Options{Idle: 1500 * 1e6, Interval: 1, Count: 2}}, // 2 s, 1 s
+		{o: keepalive.Options{Idle: 1 * s, Interval: 1 * s, Count: 1, UserTimeout: 4 * s}},
+		{o: keepalive.Options{Idle: 2 * s, Interval: 2 * s, Count: 5, UserTimeout: 2 * s}},
+		{o: keepalive.Options{Idle: 3 * s, Interval: 1 * s, Count: 9, UserTimeout: 5 * s}},
+		{o: keepalive.Options{Idle: 2 * s, Interval: 3 * s, Count: 2, UserTimeout: 6500 * 1e6}},
+		{o: keepalive.Options{Idle: 2 * s, Interval: 1 * s, Count: 3, UserTimeout: 1 * s}},      // one lost probe
+		{o: keepalive.Options{Idle: 2 * s, Interval: 1 * s, Count: 3, UserTimeout: 4500 * 1e6}}, // as the count
+		{o: keepalive.Options{Idle: 1 * s, Interval: 1 * s, Count: 3, UserTimeout: 7 * s}},      // later than the count
+		{o: keepalive.Options{Idle: 1 * s, Interval: 3 * s, Count: 3, UserTimeout: 3 * s}},
+		{o: keepalive.Options{Idle: 2 * s, Interval: 1 * s, Count: 3, UserTimeout: 2 * s}, unacked: true},
+		{o: keepalive.Options{Idle: 1 * s, Interval: 1 * s, Count: 3, UserTimeout: 4 * s}, unacked: true},
+		{o: keepalive.Options{Idle: 9 * s, Interval: 9 * s, Count: 9, UserTimeout: 3 * s}, unacked: true},
 	} {
 		want := detection(c.o, c.unacked)
 		t.Run(fmt.Sprintf("%v,%v,%v,user-timeout=%v,unacked=%v", c.o.Idle, c.o.Interval, c.o.Count, c.o.UserTimeout, c.unacked), realtime.Test(func(t testing.TB) {
 			conn, far := testpeer.New(t, "tcp")
-			testpeer.SkipIfUnsupported(t, Enable(conn, c.o))
-			if host.variant().userTimeoutRule != ignoresUserTimeout && !c.unacked {
+			testpeer.SkipIfUnsupported(t, keepalive.Enable(conn, c.o))
+			if !keepalive.IgnoresUserTimeout() && !c.unacked {
 				assert.Equal(t, want, c.o.DetectionTime())
 			}
 			began, ended := exchange(t, conn, far)
@@ -129,9 +130,9 @@ func TestDeadPeer(t *testing.T) {
 func TestDeadPeerOfDialer(t *testing.T) { realtime.Test(testDeadPeerOfDialer)(t) }
 
 func testDeadPeerOfDialer(t testing.TB) {
-	o := Options{Idle: time.Second, Interval: time.Second, Count: 2, UserTimeout: 2500 * time.Millisecond}
+	o := keepalive.Options{Idle: time.Second, Interval: time.Second, Count: 2, UserTimeout: 2500 * time.Millisecond}
 	began := time.Now()
-	conn, far, err := testpeer.DialWith(*Dialer(nil, o), "tcp")
+	conn, far, err := testpeer.DialWith(*keepalive.Dialer(nil, o), "tcp")
 	testpeer.SkipIfUnsupported(t, err)
 	t.Cleanup(func() { conn.Close(); far.Close() })
 	ended := time.Now()
@@ -148,7 +149,7 @@ func testDeadPeerOfDialer(t testing.TB) {
 func TestDeadPeerUnacked(t *testing.T) {
 	t.Parallel()
 	conn, far := testpeer.New(t, "tcp")
-	testpeer.SkipIfUnsupported(t, Enable(conn, Options{Idle: time.Second, Interval: time.Second, Count: 1}))
+	testpeer.SkipIfUnsupported(t, keepalive.Enable(conn, keepalive.Options{Idle: time.Second, Interval: time.Second, Count: 1}))
 	exchange(t, conn, far)
 	testpeer.SkipIfUnsupported(t, far.Deaf())
 	_, err := conn.Write([]byte{1})
@@ -168,16 +169,16 @@ func TestOutage(t *testing.T) {
 	t.Parallel()
 	const s = time.Second
 	for _, c := range []struct {
-		o      Options
+		o      keepalive.Options
 		outage time.Duration
 	}{
-		{Options{Idle: 2 * s, Interval: 1 * s, Count: 3}, 3500 * time.Millisecond},                     // fatal at 5 s; probes at 2, 3 and 4 s
-		{Options{Idle: 1 * s, Interval: 2 * s, Count: 2}, 2500 * time.Millisecond},                     // fatal at 5 s; probes at 1 and 3 s
-		{Options{Idle: 1 * s, Interval: 1 * s, Count: 5, UserTimeout: 4 * s}, 2500 * time.Millisecond}, // fatal at 4 s; probes at 1, 2 and 3 s
+		{keepalive.Options{Idle: 2 * s, Interval: 1 * s, Count: 3}, 3500 * time.Millisecond},                     // fatal at 5 s; probes at 2, 3 and 4 s
+		{keepalive.Options{Idle: 1 * s, Interval: 2 * s, Count: 2}, 2500 * time.Millisecond},                     // fatal at 5 s; probes at 1 and 3 s
+		{keepalive.Options{Idle: 1 * s, Interval: 1 * s, Count: 5, UserTimeout: 4 * s}, 2500 * time.Millisecond}, // fatal at 4 s; probes at 1, 2 and 3 s
 	} {
 		t.Run(fmt.Sprintf("%v,%v,%v,user-timeout=%v,outage=%v", c.o.Idle, c.o.Interval, c.o.Count, c.o.UserTimeout, c.outage), realtime.Test(func(t testing.TB) {
 			conn, far := testpeer.New(t, "tcp")
-			testpeer.SkipIfUnsupported(t, Enable(conn, c.o))
+			testpeer.SkipIfUnsupported(t, keepalive.Enable(conn, c.o))
 			exchange(t, conn, far)
 			testpeer.SkipIfUnsupported(t, far.Deaf())
 			silent := func(d time.Duration) {
@@ -200,8 +201,8 @@ func TestVanishedPeer(t *testing.T) { realtime.Test(testVanishedPeer)(t) }
 
 func testVanishedPeer(t testing.TB) {
 	conn, far := testpeer.New(t, "tcp")
-	o := Options{Idle: 2 * time.Second, Interval: 5 * time.Second, Count: 9}
-	err := Enable(conn, o)
+	o := keepalive.Options{Idle: 2 * time.Second, Interval: 5 * time.Second, Count: 9}
+	err := keepalive.Enable(conn, o)
 	if !errors.Is(err, errors.ErrUnsupported) { // the idle time is all it takes
 		require.NoError(t, err)
 	}

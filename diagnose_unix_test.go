@@ -1,6 +1,6 @@
 //go:build unix
 
-package keepalive
+package keepalive_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/go-keepalive/keepalive"
 	"github.com/stretchr/testify/assert"
 )
 
@@ -18,39 +19,39 @@ import (
 // stands.
 func TestDiagnoseErrno(t *testing.T) {
 	t.Parallel()
-	for errno, want := range map[syscall.Errno]Cause{
-		syscall.ETIMEDOUT:    Dead,
-		syscall.ENETRESET:    Dead,
-		syscall.ECONNRESET:   Reset,
-		syscall.ECONNREFUSED: Reset,
-		syscall.ECONNABORTED: Closed,
-		syscall.EPIPE:        Reset,
-		syscall.EHOSTUNREACH: Unreachable,
-		syscall.ENETUNREACH:  Unreachable,
-		syscall.EHOSTDOWN:    Unreachable,
-		syscall.ENETDOWN:     Unreachable,
-		syscall.EINVAL:       Unknown,
-		syscall.EAGAIN:       Deadline, // Timeout() says so, and no more
-		syscall.ENOTCONN:     Unknown,
-		syscall.EACCES:       Unknown,
+	for errno, want := range map[syscall.Errno]keepalive.Cause{
+		syscall.ETIMEDOUT:    keepalive.Dead,
+		syscall.ENETRESET:    keepalive.Dead,
+		syscall.ECONNRESET:   keepalive.Reset,
+		syscall.ECONNREFUSED: keepalive.Reset,
+		syscall.ECONNABORTED: keepalive.Closed,
+		syscall.EPIPE:        keepalive.Reset,
+		syscall.EHOSTUNREACH: keepalive.Unreachable,
+		syscall.ENETUNREACH:  keepalive.Unreachable,
+		syscall.EHOSTDOWN:    keepalive.Unreachable,
+		syscall.ENETDOWN:     keepalive.Unreachable,
+		syscall.EINVAL:       keepalive.Unknown,
+		syscall.EAGAIN:       keepalive.Deadline, // Timeout() says so, and no more
+		syscall.ENOTCONN:     keepalive.Unknown,
+		syscall.EACCES:       keepalive.Unknown,
 	} {
 		plain := os.NewSyscallError("read", errno)
-		assert.Equal(t, want, Diagnose(errno), errno)
-		assert.Equal(t, want, Diagnose(plain), errno)
-		if want == Unknown || want == Deadline {
+		assert.Equal(t, want, keepalive.Diagnose(errno), errno)
+		assert.Equal(t, want, keepalive.Diagnose(plain), errno)
+		if want == keepalive.Unknown || want == keepalive.Deadline {
 			continue
 		}
-		assert.Equal(t, want, Diagnose(&net.OpError{Op: "read", Net: "tcp", Err: plain}), errno)
-		assert.Equal(t, want, Diagnose(errors.Join(net.ErrClosed, context.DeadlineExceeded, io.EOF, plain)), errno)
-		assert.Equal(t, want, Diagnose(fakeErr{timeout: true, is: context.DeadlineExceeded, wraps: []error{io.EOF, plain}}), errno)
+		assert.Equal(t, want, keepalive.Diagnose(&net.OpError{Op: "read", Net: "tcp", Err: plain}), errno)
+		assert.Equal(t, want, keepalive.Diagnose(errors.Join(net.ErrClosed, context.DeadlineExceeded, io.EOF, plain)), errno)
+		assert.Equal(t, want, keepalive.Diagnose(fakeErr{timeout: true, is: context.DeadlineExceeded, wraps: []error{io.EOF, plain}}), errno)
 	}
-	assert.Equal(t, Dead, Diagnose(fakeErr{dead: true, wraps: []error{syscall.ECONNREFUSED}}), "a verdict is a verdict")
+	assert.Equal(t, keepalive.Dead, keepalive.Diagnose(fakeErr{dead: true, wraps: []error{syscall.ECONNREFUSED}}), "a verdict is a verdict")
 	lost := os.NewSyscallError("read", syscall.ENOTCONN)
-	want := Unknown
-	if host.protocolOpt != nil {
-		want = Dead
+	want := keepalive.Unknown
+	if keepalive.HasMultipath() {
+		want = keepalive.Dead
 	}
-	assert.Equal(t, want, Diagnose(&net.OpError{Op: "read", Net: "tcp", Err: lost}))
-	assert.Equal(t, Unknown, Diagnose(&net.OpError{Op: "set", Net: "tcp", Err: lost}))
-	assert.Equal(t, Unreachable, Diagnose(&net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.EACCES)}))
+	assert.Equal(t, want, keepalive.Diagnose(&net.OpError{Op: "read", Net: "tcp", Err: lost}))
+	assert.Equal(t, keepalive.Unknown, keepalive.Diagnose(&net.OpError{Op: "set", Net: "tcp", Err: lost}))
+	assert.Equal(t, keepalive.Unreachable, keepalive.Diagnose(&net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.EACCES)}))
 }

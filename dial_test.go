@@ -1,4 +1,4 @@
-package keepalive
+package keepalive_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -19,15 +20,18 @@ import (
 
 // inForce checks that conn has o where o says something, and returns what it
 // has. It skips the test where this system cannot tell.
-func inForce(t testing.TB, conn net.Conn, o Options) Options {
+func inForce(t testing.TB, conn net.Conn, o keepalive.Options) keepalive.Options {
 	t.Helper()
-	got, err := Get(conn)
+	got, err := keepalive.Get(conn)
 	testpeer.SkipIfUnsupported(t, err)
 	want := got
 	want.Disabled = o.Disabled
-	for i := range numFields {
-		if v := o.field(i); v != 0 && !(i == userTimeout && got.UserTimeout == 0) { // 0: there is none here
-			want.setField(i, v)
+	if got.UserTimeout == 0 { // there is none here
+		o.UserTimeout = 0
+	}
+	for f := range keepalive.NumFields {
+		if v := f.Of(o); v != 0 {
+			f.Set(&want, v)
 		}
 	}
 	require.Equal(t, rounded(want), got)
@@ -61,7 +65,7 @@ func sink(t testing.TB, network, addr string) net.Listener {
 	return l
 }
 
-var dialed = Options{Idle: 44 * time.Second, Interval: 14 * time.Second, Count: 4, UserTimeout: 90 * time.Second}
+var dialed = keepalive.Options{Idle: 44 * time.Second, Interval: 14 * time.Second, Count: 4, UserTimeout: 90 * time.Second}
 
 func TestDialer(t *testing.T) {
 	t.Parallel()
@@ -72,7 +76,7 @@ func TestDialer(t *testing.T) {
 	control := func(network, address string, c syscall.RawConn) error {
 		called = append(called, network)
 		// What the hook sets, o overwrites; what o leaves alone, stays.
-		return Options{Idle: 99 * time.Second, Interval: 59 * time.Second}.Control(network, address, c)
+		return keepalive.Options{Idle: 99 * time.Second, Interval: 59 * time.Second}.Control(network, address, c)
 	}
 	for _, c := range []struct {
 		name string
@@ -104,7 +108,7 @@ func TestDialer(t *testing.T) {
 			if c.d != nil {
 				before = *c.d
 			}
-			conn, err := Dialer(c.d, dialed).Dial("tcp", c.addr)
+			conn, err := keepalive.Dialer(c.d, dialed).Dial("tcp", c.addr)
 			require.NoError(t, err)
 			defer conn.Close()
 			inForce(t, conn, dialed)
@@ -121,7 +125,7 @@ func TestDialer(t *testing.T) {
 	}
 	t.Run("d changed afterwards", func(t *testing.T) {
 		d := &net.Dialer{ControlContext: func(context.Context, string, string, syscall.RawConn) error { return nil }}
-		ours := Dialer(d, dialed)
+		ours := keepalive.Dialer(d, dialed)
 		d.ControlContext, d.KeepAlive = nil, time.Hour
 		conn, err := ours.Dial("tcp", addr)
 		require.NoError(t, err)
@@ -129,36 +133,36 @@ func TestDialer(t *testing.T) {
 		inForce(t, conn, dialed)
 	})
 	t.Run("what is left alone", func(t *testing.T) {
-		conn, err := Dialer(&net.Dialer{Control: control}, Options{Interval: 14 * time.Second}).Dial("tcp", addr)
+		conn, err := keepalive.Dialer(&net.Dialer{Control: control}, keepalive.Options{Interval: 14 * time.Second}).Dial("tcp", addr)
 		require.NoError(t, err)
 		defer conn.Close()
-		inForce(t, conn, Options{Idle: 99 * time.Second, Interval: 14 * time.Second})
+		inForce(t, conn, keepalive.Options{Idle: 99 * time.Second, Interval: 14 * time.Second})
 	})
 	t.Run("nothing but on", func(t *testing.T) {
 		fresh, _ := testpeer.New(t, "tcp")
-		want, err := Get(fresh)
+		want, err := keepalive.Get(fresh)
 		testpeer.SkipIfUnsupported(t, err)
 		want.Disabled = false
-		conn, err := Dialer(nil, Options{}).Dial("tcp", addr)
+		conn, err := keepalive.Dialer(nil, keepalive.Options{}).Dial("tcp", addr)
 		require.NoError(t, err)
 		defer conn.Close()
-		assert.Equal(t, want, inForce(t, conn, Options{}), "the system's own timing, not package net's")
+		assert.Equal(t, want, inForce(t, conn, keepalive.Options{}), "the system's own timing, not package net's")
 	})
 	t.Run("off", func(t *testing.T) {
-		conn, err := Dialer(nil, Options{Disabled: true}).Dial("tcp", addr)
+		conn, err := keepalive.Dialer(nil, keepalive.Options{Disabled: true}).Dial("tcp", addr)
 		require.NoError(t, err)
 		defer conn.Close()
-		inForce(t, conn, Options{Disabled: true})
+		inForce(t, conn, keepalive.Options{Disabled: true})
 	})
 	t.Run("Multipath TCP", func(t *testing.T) {
 		var d net.Dialer
 		d.SetMultipathTCP(true)
-		conn, err := Dialer(&d, dialed).Dial("tcp", addr)
+		conn, err := keepalive.Dialer(&d, dialed).Dial("tcp", addr)
 		require.NoError(t, err)
 		defer conn.Close()
 		inForce(t, conn, dialed)
-		times := Options{Idle: dialed.Idle, Interval: dialed.Interval, Count: dialed.Count}
-		conn, err = Dialer(&d, times).Dial("tcp", addr)
+		times := keepalive.Options{Idle: dialed.Idle, Interval: dialed.Interval, Count: dialed.Count}
+		conn, err = keepalive.Dialer(&d, times).Dial("tcp", addr)
 		require.NoError(t, err)
 		defer conn.Close()
 		inForce(t, conn, times)
@@ -168,10 +172,10 @@ func TestDialer(t *testing.T) {
 func TestDialerErrors(t *testing.T) {
 	t.Parallel()
 	l := sink(t, "tcp", "127.0.0.1:0")
-	_, err := Dialer(nil, Options{Idle: 44 * time.Second, Count: -1}).Dial("tcp", l.Addr().String())
+	_, err := keepalive.Dialer(nil, keepalive.Options{Idle: 44 * time.Second, Count: -1}).Dial("tcp", l.Addr().String())
 	var op *net.OpError
 	require.ErrorAs(t, err, &op)
-	var oe *OptionError
+	var oe *keepalive.OptionError
 	require.ErrorAs(t, op.Err, &oe)
 	assert.Equal(t, "Count", oe.Option)
 
@@ -180,17 +184,17 @@ func TestDialerErrors(t *testing.T) {
 		{Control: func(string, string, syscall.RawConn) error { return mine }},
 		{ControlContext: func(context.Context, string, string, syscall.RawConn) error { return mine }},
 	} {
-		_, err = Dialer(d, Options{Count: -1}).Dial("tcp", l.Addr().String())
+		_, err = keepalive.Dialer(d, keepalive.Options{Count: -1}).Dial("tcp", l.Addr().String())
 		require.ErrorIs(t, err, mine)
 	}
 }
 
 func TestDialerInClients(t *testing.T) {
 	t.Parallel()
-	got := make(chan Options, 1)
+	got := make(chan keepalive.Options, 1)
 	capture := func(conn net.Conn, err error) (net.Conn, error) {
 		if err == nil {
-			o, gerr := Get(conn)
+			o, gerr := keepalive.Get(conn)
 			if gerr != nil && !errors.Is(gerr, errors.ErrUnsupported) {
 				return nil, gerr
 			}
@@ -205,14 +209,14 @@ func TestDialerInClients(t *testing.T) {
 	conf.ServerName = "example.com"
 
 	t.Run("tls.Dialer", func(t *testing.T) {
-		conn, err := (&tls.Dialer{NetDialer: Dialer(nil, dialed), Config: conf}).Dial("tcp", addr)
+		conn, err := (&tls.Dialer{NetDialer: keepalive.Dialer(nil, dialed), Config: conf}).Dial("tcp", addr)
 		require.NoError(t, err)
 		defer conn.Close()
 		inForce(t, conn, dialed)
 	})
 	t.Run("http.Transport", func(t *testing.T) {
 		tr := &http.Transport{TLSClientConfig: conf, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			return capture(Dialer(nil, dialed).DialContext(ctx, network, addr))
+			return capture(keepalive.Dialer(nil, dialed).DialContext(ctx, network, addr))
 		}}
 		defer tr.CloseIdleConnections()
 		resp, err := (&http.Client{Transport: tr}).Get(server.URL)
@@ -220,31 +224,4 @@ func TestDialerInClients(t *testing.T) {
 		resp.Body.Close()
 		assert.False(t, (<-got).Disabled)
 	})
-}
-
-// rawConn is a syscall.RawConn of the fake systems.
-type rawConn struct{ syscall.RawConn }
-
-func (rawConn) Control(f func(fd uintptr)) error { f(7); return nil }
-
-// TestControlOfFakeSystems: a missing option never fails a dial or listen,
-// but on Multipath TCP, where package net tries again with plain TCP.
-func TestControlOfFakeSystems(t *testing.T) {
-	t.Parallel()
-	o := Options{Idle: 45 * time.Second, Count: 3}
-	p, k := fake(time.Second, 0)
-	k.fails[optCount] = errMissing
-	require.NoError(t, p.control("tcp4", rawConn{}, o))
-
-	p.protocolOpt = &sockOpt{name: "PROTOCOL", opt: 99}
-	k.values[99] = 6
-	require.NoError(t, p.control("tcp4", rawConn{}, o))
-	k.values[99] = 262
-	require.ErrorIs(t, p.control("tcp4", rawConn{}, o), errMissing)
-	require.NoError(t, p.control("tcp4", rawConn{}, Options{Idle: 45 * time.Second}))
-
-	k.fails[optIdle] = errRefused
-	require.ErrorIs(t, p.control("tcp4", rawConn{}, o), errRefused)
-	require.NoError(t, p.control("udp4", rawConn{}, o))
-	require.NoError(t, (&platform{}).control("tcp4", rawConn{}, o), "no options at all")
 }

@@ -1,6 +1,6 @@
 //go:build !unix && !windows
 
-package keepalive
+package keepalive_test
 
 var errBrokenPipe error
 

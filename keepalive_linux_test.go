@@ -1,4 +1,4 @@
-package keepalive
+package keepalive_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive"
 	"github.com/go-keepalive/keepalive/internal/realtime"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
@@ -32,14 +33,14 @@ func TestFresh(t *testing.T) {
 		require.NoError(t, err)
 		return n
 	}
-	want := Options{
+	want := keepalive.Options{
 		Idle:        time.Duration(sysctl("time")) * time.Second,
 		Interval:    time.Duration(sysctl("intvl")) * time.Second,
 		Count:       sysctl("probes"),
-		UserTimeout: NoUserTimeout,
+		UserTimeout: keepalive.NoUserTimeout,
 		Disabled:    true,
 	}
-	got, err := Get(conn)
+	got, err := keepalive.Get(conn)
 	require.NoError(t, err)
 	assert.Equal(t, want, got)
 }
@@ -68,15 +69,15 @@ func TestTimer(t *testing.T) {
 		t.Skip("not supported here: the socket is not in /proc/net/tcp") // qemu-user makes one up
 		return
 	}
-	const none, keepalive = "00", "02" // net/ipv4/tcp_ipv4.c, get_tcp4_sock
+	const none, probing = "00", "02" // net/ipv4/tcp_ipv4.c, get_tcp4_sock
 	kind, _ := timer()
 	assert.Equal(t, none, kind)
-	require.NoError(t, Enable(conn, Options{Idle: 300 * time.Second}))
+	require.NoError(t, keepalive.Enable(conn, keepalive.Options{Idle: 300 * time.Second}))
 	kind, left := timer()
-	assert.Equal(t, keepalive, kind)
+	assert.Equal(t, probing, kind)
 	assert.LessOrEqual(t, left, 300*time.Second)
 	assert.Greater(t, left, 290*time.Second)
-	require.NoError(t, Disable(conn))
+	require.NoError(t, keepalive.Disable(conn))
 	kind, _ = timer()
 	assert.Equal(t, none, kind)
 }
@@ -102,11 +103,11 @@ func TestMultipath(t *testing.T) {
 	if protocol(t, plain.(*net.TCPListener)) != unix.IPPROTO_MPTCP {
 		t.Skip("not supported here: this kernel has no Multipath TCP")
 	}
-	l, err := ListenConfig(nil, Options{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	l, err := keepalive.ListenConfig(nil, keepalive.Options{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() })
 	assert.Equal(t, unix.IPPROTO_MPTCP, protocol(t, l.(*net.TCPListener)))
-	l2, err := ListenConfig(nil, Options{UserTimeout: time.Minute}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	l2, err := keepalive.ListenConfig(nil, keepalive.Options{UserTimeout: time.Minute}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { l2.Close() })
 	assert.Equal(t, unix.IPPROTO_TCP, protocol(t, l2.(*net.TCPListener)))
@@ -116,13 +117,13 @@ func TestMultipath(t *testing.T) {
 	far, near := accepted(t, l, &d)
 	for _, conn := range []net.Conn{near, far} {
 		require.Equal(t, unix.IPPROTO_MPTCP, protocol(t, conn.(*net.TCPConn)))
-		err := Enable(conn, Options{UserTimeout: time.Minute})
+		err := keepalive.Enable(conn, keepalive.Options{UserTimeout: time.Minute})
 		require.ErrorIs(t, err, errors.ErrUnsupported)
 		require.ErrorIs(t, err, unix.ENOPROTOOPT)
-		got, err := Get(conn)
+		got, err := keepalive.Get(conn)
 		testpeer.SkipIfUnsupported(t, err) // before Linux 6.10, the times are missing, too
 		assert.Zero(t, got.UserTimeout)
-		require.NoError(t, Enable(conn, typical))
+		require.NoError(t, keepalive.Enable(conn, typical))
 		inForce(t, conn, typical)
 	}
 }
@@ -134,8 +135,8 @@ func TestUserTimeoutNearAProbe(t *testing.T) { realtime.Test(testUserTimeoutNear
 
 func testUserTimeoutNearAProbe(t testing.TB) {
 	conn, far := testpeer.New(t, "tcp")
-	o := Options{Idle: time.Second, Interval: 2 * time.Second, Count: 9, UserTimeout: 3001 * time.Millisecond}
-	require.NoError(t, Enable(conn, o))
+	o := keepalive.Options{Idle: time.Second, Interval: 2 * time.Second, Count: 9, UserTimeout: 3001 * time.Millisecond}
+	require.NoError(t, keepalive.Enable(conn, o))
 	began, ended := exchange(t, conn, far)
 	testpeer.SkipIfUnsupported(t, far.Deaf())
 	conn.SetReadDeadline(began.Add(8 * time.Second))
@@ -144,19 +145,4 @@ func testUserTimeoutNearAProbe(t testing.TB) {
 	assert.GreaterOrEqual(t, time.Since(began), o.UserTimeout-10*time.Millisecond)
 	assert.Equal(t, 5*time.Second, o.DetectionTime(), "at the longest")
 	assert.LessOrEqual(t, time.Since(ended), 5*time.Second*9/8+time.Second/2)
-}
-
-// TestVariantOfListener: the first socket that the package sees may be a listener, of which
-// Linux does not report what tells it from gVisor.
-func TestVariantOfListener(t *testing.T) {
-	t.Parallel()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { l.Close() })
-	c, err := l.(*net.TCPListener).SyscallConn()
-	require.NoError(t, err)
-	p := *host
-	p.variants = &variants{detect: detectGVisor}
-	require.NoError(t, c.Control(func(fd uintptr) { assert.Same(t, &p, p.variantOf(fd)) }))
-	assert.Equal(t, host.variant() != host, p.variant() != &p, "asks again")
 }

@@ -1,4 +1,4 @@
-package keepalive
+package keepalive_test
 
 import (
 	"bytes"
@@ -16,33 +16,34 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
 // rounded is o with its durations rounded up to this system's units.
-func rounded(o Options) Options {
-	for i := range numFields {
-		if r := host.opts[i]; r != nil && !i.unlimited(o.field(i)) {
-			d := time.Duration(o.field(i))
-			up := d.Truncate(r.unit)
+func rounded(o keepalive.Options) keepalive.Options {
+	for f := range keepalive.NumFields {
+		if r := f.Limits(); r != nil && !f.Unlimited(o) {
+			d := time.Duration(f.Of(o))
+			up := d.Truncate(r.Unit)
 			if up < d {
-				up += r.unit
+				up += r.Unit
 			}
-			o.setField(i, int64(up))
+			f.Set(&o, int64(up))
 		}
 	}
 	return o
 }
 
 // sockopts is o as Linux has it.
-func sockopts(o Options) testpeer.Sockopts {
+func sockopts(o keepalive.Options) testpeer.Sockopts {
 	s := testpeer.Sockopts{Idle: int(o.Idle / time.Second), Interval: int(o.Interval / time.Second), Count: o.Count}
 	if !o.Disabled {
 		s.KeepAlive = 1
 	}
-	if o.UserTimeout != NoUserTimeout {
+	if o.UserTimeout != keepalive.NoUserTimeout {
 		s.UserTimeout = int(o.UserTimeout / time.Millisecond)
 	}
 	return s
@@ -52,26 +53,26 @@ func sockopts(o Options) testpeer.Sockopts {
 // outside the process.
 func TestSetAndReadBack(t *testing.T) {
 	t.Parallel()
-	typical := Options{Idle: 45 * time.Second, Interval: 15 * time.Second, Count: 3, UserTimeout: 30 * time.Second}
-	with := func(change func(o *Options)) Options { o := typical; change(&o); return o }
+	typical := keepalive.Options{Idle: 45 * time.Second, Interval: 15 * time.Second, Count: 3, UserTimeout: 30 * time.Second}
+	with := func(change func(o *keepalive.Options)) keepalive.Options { o := typical; change(&o); return o }
 	for _, network := range []string{"tcp4", "tcp6"} {
 		t.Run(network, func(t *testing.T) {
 			t.Parallel()
 			conn, far := testpeer.New(t, network)
-			for name, o := range map[string]Options{
+			for name, o := range map[string]keepalive.Options{
 				"typical":                 typical,
 				"small":                   {Idle: 10 * time.Second, Interval: 10 * time.Second, Count: 1, UserTimeout: time.Second},
-				"idle rounded up":         with(func(o *Options) { o.Idle = 12500 * time.Millisecond }),
-				"idle rounded up by 1ns":  with(func(o *Options) { o.Idle = 2*time.Hour - 1 }),
-				"interval rounded up":     with(func(o *Options) { o.Interval = 59*time.Second + 1 }),
-				"large count":             with(func(o *Options) { o.Count = 100 }),
-				"no user timeout":         with(func(o *Options) { o.UserTimeout = NoUserTimeout }),
-				"user timeout rounded up": with(func(o *Options) { o.UserTimeout = time.Minute + 1 }),
-				"off":                     with(func(o *Options) { o.Disabled = true }),
+				"idle rounded up":         with(func(o *keepalive.Options) { o.Idle = 12500 * time.Millisecond }),
+				"idle rounded up by 1ns":  with(func(o *keepalive.Options) { o.Idle = 2*time.Hour - 1 }),
+				"interval rounded up":     with(func(o *keepalive.Options) { o.Interval = 59*time.Second + 1 }),
+				"large count":             with(func(o *keepalive.Options) { o.Count = 100 }),
+				"no user timeout":         with(func(o *keepalive.Options) { o.UserTimeout = keepalive.NoUserTimeout }),
+				"user timeout rounded up": with(func(o *keepalive.Options) { o.UserTimeout = time.Minute + 1 }),
+				"off":                     with(func(o *keepalive.Options) { o.Disabled = true }),
 			} {
 				t.Run(name, func(t *testing.T) {
-					testpeer.SkipIfUnsupported(t, Enable(conn, o))
-					got, err := Get(conn)
+					testpeer.SkipIfUnsupported(t, keepalive.Enable(conn, o))
+					got, err := keepalive.Get(conn)
 					testpeer.SkipIfUnsupported(t, err)
 					if got.UserTimeout == 0 { // the system has none
 						o.UserTimeout = 0
@@ -103,12 +104,12 @@ func TestCapabilities(t *testing.T) {
 		}
 	}
 	conn, _ := testpeer.New(t, "tcp")
-	o := Options{Idle: 45 * time.Second, Interval: 15 * time.Second, Count: 3}
-	_, gerr := Get(conn)
-	_, ierr := Inspect(conn)
+	o := keepalive.Options{Idle: 45 * time.Second, Interval: 15 * time.Second, Count: 3}
+	_, gerr := keepalive.Get(conn)
+	_, ierr := keepalive.Inspect(conn)
 	for capability, err := range map[string]error{
-		options:     Enable(conn, o),
-		userTimeout: Enable(conn, Options{UserTimeout: time.Minute}),
+		options:     keepalive.Enable(conn, o),
+		userTimeout: keepalive.Enable(conn, keepalive.Options{UserTimeout: time.Minute}),
 		get:         gerr,
 		inspect:     ierr,
 	} {
@@ -123,31 +124,31 @@ func TestCapabilities(t *testing.T) {
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	conn, _ := testpeer.New(t, "tcp")
-	for i := range numFields {
-		t.Run(i.String(), func(t *testing.T) {
-			r := host.opts[i]
+	for f := range keepalive.NumFields {
+		t.Run(f.String(), func(t *testing.T) {
+			r := f.Limits()
 			if r == nil {
-				t.Skipf("not supported here: %s has no option for it", host.name)
+				t.Skipf("not supported here: %s has no option for it", keepalive.HostName())
 			}
-			for _, v := range []int64{r.min, r.max} {
-				var o Options
-				o.setField(i, v*int64(r.unit))
-				err := Enable(conn, o)
-				if v == r.max && err != nil && hostLimits {
+			for _, v := range []int64{r.Min, r.Max} {
+				var o keepalive.Options
+				f.Set(&o, v*int64(r.Unit))
+				err := keepalive.Enable(conn, o)
+				if v == r.Max && err != nil && hostLimits {
 					continue
 				}
 				testpeer.SkipIfUnsupported(t, err)
-				got, err := Get(conn)
+				got, err := keepalive.Get(conn)
 				testpeer.SkipIfUnsupported(t, err)
-				assert.Equal(t, o.field(i), got.field(i))
+				assert.Equal(t, f.Of(o), f.Of(got))
 			}
-			var least Options
-			least.setField(i, 1)
-			if r.min == 1 {
-				require.NoError(t, Enable(conn, least), "one nanosecond, or one")
-				got, err := Get(conn)
+			var least keepalive.Options
+			f.Set(&least, 1)
+			if r.Min == 1 {
+				require.NoError(t, keepalive.Enable(conn, least), "one nanosecond, or one")
+				got, err := keepalive.Get(conn)
 				require.NoError(t, err)
-				assert.Equal(t, int64(r.unit), got.field(i))
+				assert.Equal(t, int64(r.Unit), f.Of(got))
 			}
 		})
 	}
@@ -156,14 +157,14 @@ func TestLimits(t *testing.T) {
 func TestZeroLeavesAlone(t *testing.T) {
 	t.Parallel()
 	conn, _ := testpeer.New(t, "tcp")
-	before := Options{Idle: 40 * time.Second, Interval: 20 * time.Second, Count: 7, UserTimeout: 90 * time.Second}
-	testpeer.SkipIfUnsupported(t, Enable(conn, before))
-	testpeer.SkipIfUnsupported(t, Enable(conn, Options{}))
-	got, err := Get(conn)
+	before := keepalive.Options{Idle: 40 * time.Second, Interval: 20 * time.Second, Count: 7, UserTimeout: 90 * time.Second}
+	testpeer.SkipIfUnsupported(t, keepalive.Enable(conn, before))
+	testpeer.SkipIfUnsupported(t, keepalive.Enable(conn, keepalive.Options{}))
+	got, err := keepalive.Get(conn)
 	testpeer.SkipIfUnsupported(t, err)
 	assert.Equal(t, before, got)
-	require.NoError(t, Enable(conn, Options{Interval: 30 * time.Second}))
-	got, err = Get(conn)
+	require.NoError(t, keepalive.Enable(conn, keepalive.Options{Interval: 30 * time.Second}))
+	got, err = keepalive.Get(conn)
 	require.NoError(t, err)
 	before.Interval = 30 * time.Second
 	assert.Equal(t, before, got)
@@ -172,16 +173,16 @@ func TestZeroLeavesAlone(t *testing.T) {
 func TestDisable(t *testing.T) {
 	t.Parallel()
 	conn, _ := testpeer.New(t, "tcp")
-	fresh, err := Get(conn)
+	fresh, err := keepalive.Get(conn)
 	testpeer.SkipIfUnsupported(t, err)
 	assert.True(t, fresh.Disabled, "off, before anyone turned it on")
-	o := Options{Idle: 40 * time.Second, Interval: 20 * time.Second, Count: 7, UserTimeout: 80 * time.Second}
+	o := keepalive.Options{Idle: 40 * time.Second, Interval: 20 * time.Second, Count: 7, UserTimeout: 80 * time.Second}
 	if fresh.UserTimeout == 0 { // none here
 		o.UserTimeout = 0
 	}
-	require.NoError(t, Enable(conn, o))
-	require.NoError(t, Disable(conn))
-	got, err := Get(conn)
+	require.NoError(t, keepalive.Enable(conn, o))
+	require.NoError(t, keepalive.Disable(conn))
+	got, err := keepalive.Get(conn)
 	require.NoError(t, err)
 	assert.True(t, got.Disabled)
 	assert.Equal(t, o.UserTimeout, got.UserTimeout)
@@ -194,20 +195,20 @@ func TestDisable(t *testing.T) {
 func TestRestore(t *testing.T) {
 	t.Parallel()
 	conn, _ := testpeer.New(t, "tcp")
-	fresh, err := Get(conn)
+	fresh, err := keepalive.Get(conn)
 	testpeer.SkipIfUnsupported(t, err)
-	for _, o := range []Options{
+	for _, o := range []keepalive.Options{
 		{Idle: 40 * time.Second, Interval: 20 * time.Second, Count: 7, UserTimeout: 90 * time.Second},
-		{Idle: 41 * time.Second, Interval: 21 * time.Second, Count: 8, UserTimeout: NoUserTimeout, Disabled: true},
+		{Idle: 41 * time.Second, Interval: 21 * time.Second, Count: 8, UserTimeout: keepalive.NoUserTimeout, Disabled: true},
 	} {
-		testpeer.SkipIfUnsupported(t, Enable(conn, o))
-		require.NoError(t, Enable(conn, fresh))
-		got, err := Get(conn)
+		testpeer.SkipIfUnsupported(t, keepalive.Enable(conn, o))
+		require.NoError(t, keepalive.Enable(conn, fresh))
+		got, err := keepalive.Get(conn)
 		require.NoError(t, err)
 		want := fresh
-		for i := range numFields {
-			if fresh.field(i) == 0 { // illumos: not set, and it cannot be unset
-				want.setField(i, got.field(i))
+		for f := range keepalive.NumFields {
+			if f.Of(fresh) == 0 { // illumos: not set, and it cannot be unset
+				f.Set(&want, f.Of(got))
 			}
 		}
 		assert.Equal(t, want, got)
@@ -216,7 +217,7 @@ func TestRestore(t *testing.T) {
 
 func TestConnections(t *testing.T) {
 	t.Parallel()
-	o := Options{Idle: 33 * time.Second, Interval: 11 * time.Second, Count: 4}
+	o := keepalive.Options{Idle: 33 * time.Second, Interval: 11 * time.Second, Count: 4}
 	for name, wrap := range map[string]func(net.Conn) net.Conn{
 		"plain":                func(c net.Conn) net.Conn { return c },
 		"tls":                  func(c net.Conn) net.Conn { return tls.Client(c, &tls.Config{ServerName: "x"}) },
@@ -245,15 +246,15 @@ func TestConnections(t *testing.T) {
 			t.Run(name+" over "+network, func(t *testing.T) {
 				t.Parallel()
 				conn, _ := testpeer.New(t, network)
-				testpeer.SkipIfUnsupported(t, Enable(wrap(conn), o))
-				got, err := Get(conn)
+				testpeer.SkipIfUnsupported(t, keepalive.Enable(wrap(conn), o))
+				got, err := keepalive.Get(conn)
 				require.NoError(t, err)
 				assert.Equal(t, []any{o.Idle, o.Interval, o.Count, false}, []any{got.Idle, got.Interval, got.Count, got.Disabled})
-				through, err := Get(wrap(conn))
+				through, err := keepalive.Get(wrap(conn))
 				require.NoError(t, err)
 				assert.Equal(t, got, through)
-				require.NoError(t, Disable(wrap(conn)))
-				got, err = Get(conn)
+				require.NoError(t, keepalive.Disable(wrap(conn)))
+				got, err = keepalive.Get(conn)
 				require.NoError(t, err)
 				assert.True(t, got.Disabled)
 			})
@@ -279,34 +280,34 @@ func TestNotConnections(t *testing.T) {
 		"nil":                   {nil, "is nil", nil},
 		"typed nil":             {(*net.TCPConn)(nil), "nil *net.TCPConn", nil},
 		"typed nil tls":         {(*tls.Conn)(nil), "nil *tls.Conn", nil},
-		"embedded nil":          {embedsConn{}, "inside keepalive.embedsConn is nil", nil},
+		"embedded nil":          {embedsConn{}, "inside keepalive_test.embedsConn is nil", nil},
 		"embedded typed nil":    {embedsConn{(*net.TCPConn)(nil)}, "nil *net.TCPConn", nil},
-		"promoted from nil":     {embedsTCP{}, "keepalive.embedsTCP", nil},
+		"promoted from nil":     {embedsTCP{}, "keepalive_test.embedsTCP", nil},
 		"wraps itself":          {self, "wraps itself", nil},
 		"wraps itself, deeper":  {tls.Client(self, &tls.Config{ServerName: "x"}), "wraps itself", nil},
-		"pipe":                  {here, "pipe", ErrNotTCP},
-		"tls over a pipe":       {tls.Client(here, &tls.Config{ServerName: "x"}), "pipe", ErrNotTCP},
-		"udp":                   {udp, "*net.UDPConn: not a TCP", ErrNotTCP},
+		"pipe":                  {here, "pipe", keepalive.ErrNotTCP},
+		"tls over a pipe":       {tls.Client(here, &tls.Config{ServerName: "x"}), "pipe", keepalive.ErrNotTCP},
+		"udp":                   {udp, "*net.UDPConn: not a TCP", keepalive.ErrNotTCP},
 		"zero TCPConn":          {new(net.TCPConn), "*net.TCPConn has no socket", nil},
-		"refuses SyscallConn":   {refusesOnly{}, "keepalive.refusesOnly has no socket: SyscallConn: not available", nil},
-		"gives no RawConn":      {givesNil{}, "SyscallConn of keepalive.givesNil returned nil", nil},
-		"RawConn does nothing":  {idles{}, "RawConn.Control of keepalive.idles did not call", nil},
-		"a descriptor of none":  {strays{}, "socket of keepalive.strays: ", nil},
-		"hides TCP":             {hides{c: tcp}, "cannot find the socket of keepalive.hidden", nil},
-		"nothing inside at all": {hidden{}, "cannot find the socket of keepalive.hidden", nil},
+		"refuses SyscallConn":   {refusesOnly{}, "keepalive_test.refusesOnly has no socket: SyscallConn: not available", nil},
+		"gives no RawConn":      {givesNil{}, "SyscallConn of keepalive_test.givesNil returned nil", nil},
+		"RawConn does nothing":  {idles{}, "RawConn.Control of keepalive_test.idles did not call", nil},
+		"a descriptor of none":  {strays{}, "socket of keepalive_test.strays: ", nil},
+		"hides TCP":             {hides{c: tcp}, "cannot find the socket of keepalive_test.hidden", nil},
+		"nothing inside at all": {hidden{}, "cannot find the socket of keepalive_test.hidden", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			if name == "udp" && err != nil {
 				t.Skipf("not supported here: %v", err)
 			}
-			_, gerr := Get(c.conn)
-			for _, err := range []error{Enable(c.conn, Options{}), Disable(c.conn), gerr} {
+			_, gerr := keepalive.Get(c.conn)
+			for _, err := range []error{keepalive.Enable(c.conn, keepalive.Options{}), keepalive.Disable(c.conn), gerr} {
 				require.ErrorContains(t, err, c.want)
 				if c.is != nil {
 					assert.ErrorIs(t, err, c.is)
 				}
-				assert.Equal(t, c.is == ErrNotTCP, errors.Is(err, errors.ErrUnsupported))
+				assert.Equal(t, c.is == keepalive.ErrNotTCP, errors.Is(err, errors.ErrUnsupported))
 			}
 		})
 	}
@@ -325,8 +326,8 @@ func TestUnixSocket(t *testing.T) {
 	conn, err := net.Dial("unix", l.Addr().String())
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
-	err = Enable(conn, Options{})
-	require.ErrorIs(t, err, ErrNotTCP)
+	err = keepalive.Enable(conn, keepalive.Options{})
+	require.ErrorIs(t, err, keepalive.ErrNotTCP)
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 	assert.ErrorContains(t, err, "*net.UnixConn: not a TCP")
 }
@@ -335,9 +336,9 @@ func TestClosed(t *testing.T) {
 	t.Parallel()
 	conn, _ := testpeer.New(t, "tcp")
 	conn.Close()
-	_, gerr := Get(conn)
-	_, werr := Get(embedsConn{conn})
-	for _, err := range []error{Enable(conn, Options{}), Disable(conn), Enable(embedsConn{conn}, Options{}), gerr, werr} {
+	_, gerr := keepalive.Get(conn)
+	_, werr := keepalive.Get(embedsConn{conn})
+	for _, err := range []error{keepalive.Enable(conn, keepalive.Options{}), keepalive.Disable(conn), keepalive.Enable(embedsConn{conn}, keepalive.Options{}), gerr, werr} {
 		require.ErrorIs(t, err, net.ErrClosed)
 		assert.NotErrorIs(t, err, errors.ErrUnsupported)
 	}
@@ -354,13 +355,13 @@ func TestReset(t *testing.T) {
 	rc, err := conn.SyscallConn()
 	require.NoError(t, err)
 	conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-	err = rc.Read(func(fd uintptr) bool { return host.sys().getpeername(fd) != nil })
+	err = rc.Read(func(fd uintptr) bool { return keepalive.Getpeername(fd) != nil })
 	consumed := reset(err) // on Windows, where it is a real read
 	if !consumed {
 		testpeer.SkipIfUnsupported(t, err)
 	}
-	_, gerr := Get(conn)
-	for i, err := range []error{Enable(conn, Options{Idle: 45 * time.Second}), Disable(conn), gerr} {
+	_, gerr := keepalive.Get(conn)
+	for i, err := range []error{keepalive.Enable(conn, keepalive.Options{Idle: 45 * time.Second}), keepalive.Disable(conn), gerr} {
 		if err == nil && (i == 0 || consumed) {
 			continue // Linux takes it; Wine knows the peer's address to the end
 		}
@@ -375,40 +376,41 @@ func TestBadInput(t *testing.T) {
 	t.Parallel()
 	const huge = time.Duration(1<<63 - 2)
 	conn, _ := testpeer.New(t, "tcp")
-	before, err := Get(conn)
+	before, err := keepalive.Get(conn)
 	testpeer.SkipIfUnsupported(t, err)
 	for _, c := range []struct {
-		o      Options
+		o      keepalive.Options
 		option string
 		value  any
 	}{
-		{Options{Idle: -1}, "Idle", time.Duration(-1)},
-		{Options{Idle: 45 * time.Second, Interval: -time.Second}, "Interval", -time.Second},
-		{Options{Idle: 45 * time.Second, Count: -3}, "Count", -3},
-		{Options{Idle: 45 * time.Second, UserTimeout: -time.Hour}, "UserTimeout", -time.Hour},
-		{Options{Idle: huge, Count: 3}, "Idle", huge},
-		{Options{Idle: 45 * time.Second, Interval: huge}, "Interval", huge},
-		{Options{Idle: 45 * time.Second, Interval: NoUserTimeout}, "Interval", NoUserTimeout},
-		{Options{Idle: 45 * time.Second, UserTimeout: huge}, "UserTimeout", huge},
-		{Options{Idle: -1 << 63, Disabled: true}, "Idle", time.Duration(-1 << 63)},
+		{keepalive.Options{Idle: -1}, "Idle", time.Duration(-1)},
+		{keepalive.Options{Idle: 45 * time.Second, Interval: -time.Second}, "Interval", -time.Second},
+		{keepalive.Options{Idle: 45 * time.Second, Count: -3}, "Count", -3},
+		{keepalive.Options{Idle: 45 * time.Second, UserTimeout: -time.Hour}, "UserTimeout", -time.Hour},
+		{keepalive.Options{Idle: huge, Count: 3}, "Idle", huge},
+		{keepalive.Options{Idle: 45 * time.Second, Interval: huge}, "Interval", huge},
+		{keepalive.Options{Idle: 45 * time.Second, Interval: keepalive.NoUserTimeout}, "Interval", keepalive.NoUserTimeout},
+		{keepalive.Options{Idle: 45 * time.Second, UserTimeout: huge}, "UserTimeout", huge},
+		{keepalive.Options{Idle: -1 << 63, Disabled: true}, "Idle", time.Duration(-1 << 63)},
 	} {
-		i := field(map[string]int{"Idle": 0, "Interval": 1, "Count": 2, "UserTimeout": 3}[c.option])
-		if host.opts[i] == nil && c.o.field(i) > 0 {
+		f := keepalive.Field(map[string]int{"Idle": 0, "Interval": 1, "Count": 2, "UserTimeout": 3}[c.option])
+		r := f.Limits()
+		if r == nil && f.Of(c.o) > 0 {
 			continue // nothing is out of the range of what is missing
 		}
-		for _, err := range []error{Enable(conn, c.o), c.o.Validate(), c.o.Control("tcp4", "", nil)} {
-			var oe *OptionError
+		for _, err := range []error{keepalive.Enable(conn, c.o), c.o.Validate(), c.o.Control("tcp4", "", nil)} {
+			var oe *keepalive.OptionError
 			require.ErrorAs(t, err, &oe)
 			assert.Equal(t, c.option, oe.Option)
 			assert.Equal(t, c.value, oe.Value)
 			assert.NotErrorIs(t, err, errors.ErrUnsupported)
 			assert.ErrorContains(t, err, fmt.Sprint(c.value))
-			if r := host.opts[i]; r != nil {
-				assert.ErrorContains(t, err, fmt.Sprint(i.value(r.min*int64(r.unit))))
-				assert.ErrorContains(t, err, fmt.Sprint(i.value(r.max*int64(r.unit))))
+			if r != nil {
+				assert.ErrorContains(t, err, fmt.Sprint(f.Value(r.Min*int64(r.Unit))))
+				assert.ErrorContains(t, err, fmt.Sprint(f.Value(r.Max*int64(r.Unit))))
 			}
 		}
-		after, err := Get(conn)
+		after, err := keepalive.Get(conn)
 		require.NoError(t, err)
 		require.Equal(t, before, after, "nothing half set")
 	}
@@ -417,8 +419,8 @@ func TestBadInput(t *testing.T) {
 func TestValidate(t *testing.T) {
 	t.Parallel()
 	conn, _ := testpeer.New(t, "tcp")
-	for _, o := range []Options{{}, {Disabled: true}, {Idle: 45 * time.Second, Interval: 15 * time.Second, Count: 3, UserTimeout: time.Minute}, {UserTimeout: NoUserTimeout}} {
-		want := Enable(conn, o)
+	for _, o := range []keepalive.Options{{}, {Disabled: true}, {Idle: 45 * time.Second, Interval: 15 * time.Second, Count: 3, UserTimeout: time.Minute}, {UserTimeout: keepalive.NoUserTimeout}} {
+		want := keepalive.Enable(conn, o)
 		if want == nil {
 			assert.NoError(t, o.Validate())
 		} else {
@@ -429,7 +431,7 @@ func TestValidate(t *testing.T) {
 
 func TestControl(t *testing.T) {
 	t.Parallel()
-	o := Options{Idle: 44 * time.Second, Interval: 14 * time.Second, Count: 4}
+	o := keepalive.Options{Idle: 44 * time.Second, Interval: 14 * time.Second, Count: 4}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() })
@@ -437,15 +439,15 @@ func TestControl(t *testing.T) {
 	conn, err := d.Dial("tcp", l.Addr().String())
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
-	got, err := Get(conn)
+	got, err := keepalive.Get(conn)
 	testpeer.SkipIfUnsupported(t, err)
 	assert.Equal(t, []any{o.Idle, o.Interval, o.Count, false}, []any{got.Idle, got.Interval, got.Count, got.Disabled})
 
 	require.NoError(t, o.Control("unix", "", nil), "other networks pass through")
 
-	d.Control = Options{Idle: -1}.Control
+	d.Control = keepalive.Options{Idle: -1}.Control
 	_, err = d.Dial("tcp", l.Addr().String())
-	var oe *OptionError
+	var oe *keepalive.OptionError
 	require.ErrorAs(t, err, &oe)
 }
 
@@ -477,14 +479,14 @@ func TestUndisturbed(t *testing.T) {
 				return
 			default:
 			}
-			err := Enable(conn, Options{Idle: time.Duration(30+n%2) * time.Second})
+			err := keepalive.Enable(conn, keepalive.Options{Idle: time.Duration(30+n%2) * time.Second})
 			if !errors.Is(err, errors.ErrUnsupported) {
 				assert.NoError(t, err)
 			}
-			if _, err = Get(conn); !errors.Is(err, errors.ErrUnsupported) {
+			if _, err = keepalive.Get(conn); !errors.Is(err, errors.ErrUnsupported) {
 				assert.NoError(t, err)
 			}
-			assert.NoError(t, Disable(conn))
+			assert.NoError(t, keepalive.Disable(conn))
 		}
 	})
 	wg.Go(func() { io.CopyN(far, far, int64(len(sent))) }) // there and back
@@ -545,12 +547,14 @@ func TestConcurrentClose(t *testing.T) {
 				}
 				conn.(*net.TCPConn).SetLinger(0) // no port is left in TIME_WAIT
 				var wg sync.WaitGroup
-				wg.Go(func() { check(Enable(conn, Options{Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3})) })
-				wg.Go(func() { _, err := Get(conn); check(err) })
-				wg.Go(func() { check(Disable(embedsConn{conn})) })
+				wg.Go(func() {
+					check(keepalive.Enable(conn, keepalive.Options{Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 3}))
+				})
+				wg.Go(func() { _, err := keepalive.Get(conn); check(err) })
+				wg.Go(func() { check(keepalive.Disable(embedsConn{conn})) })
 				conn.Close()
 				wg.Wait()
-				if err := Enable(conn, Options{}); !errors.Is(err, net.ErrClosed) {
+				if err := keepalive.Enable(conn, keepalive.Options{}); !errors.Is(err, net.ErrClosed) {
 					t.Errorf("after Close: %v", err)
 				}
 			}

@@ -1,4 +1,4 @@
-package keepalive
+package keepalive_test
 
 import (
 	"errors"
@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive"
 	"github.com/go-keepalive/keepalive/internal/realtime"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
@@ -17,7 +18,7 @@ import (
 func legacy(t *testing.T) {
 	t.Helper()
 	conn, _ := testpeer.New(t, "tcp")
-	if _, err := Get(conn); !errors.Is(err, errors.ErrUnsupported) {
+	if _, err := keepalive.Get(conn); !errors.Is(err, errors.ErrUnsupported) {
 		t.Skip("not supported here: this Windows has TCP_KEEPIDLE, so SIO_KEEPALIVE_VALS is not used")
 	}
 }
@@ -28,21 +29,21 @@ func TestLegacy(t *testing.T) {
 	t.Parallel()
 	legacy(t)
 	for _, c := range []struct {
-		o              Options
+		o              keepalive.Options
 		idle, interval int
 	}{
-		{Options{Idle: 40 * time.Second, Interval: 7 * time.Second}, 40, 7},
-		{Options{Idle: 41 * time.Second}, 41, 1},      // Windows's own, as documented
-		{Options{Interval: 8 * time.Second}, 7200, 8}, // Windows's own, as documented
-		{Options{Idle: 42 * time.Second, Interval: 9 * time.Second, Count: 3}, 42, 9},
+		{keepalive.Options{Idle: 40 * time.Second, Interval: 7 * time.Second}, 40, 7},
+		{keepalive.Options{Idle: 41 * time.Second}, 41, 1},      // Windows's own, as documented
+		{keepalive.Options{Interval: 8 * time.Second}, 7200, 8}, // Windows's own, as documented
+		{keepalive.Options{Idle: 42 * time.Second, Interval: 9 * time.Second, Count: 3}, 42, 9},
 	} {
 		conn, far := testpeer.New(t, "tcp")
-		err := Enable(conn, c.o)
+		err := keepalive.Enable(conn, c.o)
 		if c.o.Count == 0 {
 			require.NoError(t, err)
 		} else {
 			require.ErrorIs(t, err, errors.ErrUnsupported)
-			var oe *OptionError
+			var oe *keepalive.OptionError
 			require.ErrorAs(t, err, &oe)
 			assert.Equal(t, "Count", oe.Option)
 			assert.NotContains(t, err.Error(), "Idle")
@@ -51,18 +52,18 @@ func TestLegacy(t *testing.T) {
 		testpeer.SkipIfUnsupported(t, err)
 		assert.Equal(t, []int{1, c.idle, c.interval}, []int{seen.KeepAlive, seen.Idle, seen.Interval})
 
-		got, err := Get(conn)
+		got, err := keepalive.Get(conn)
 		require.ErrorIs(t, err, errors.ErrUnsupported)
 		for _, name := range []string{"Idle", "Interval", "Count"} {
 			assert.ErrorContains(t, err, name)
 		}
 		assert.False(t, got.Disabled)
 
-		require.NoError(t, Disable(conn))
+		require.NoError(t, keepalive.Disable(conn))
 		seen, err = far.Seen()
 		require.NoError(t, err)
 		assert.Zero(t, seen.KeepAlive)
-		got, err = Get(conn)
+		got, err = keepalive.Get(conn)
 		require.ErrorIs(t, err, errors.ErrUnsupported)
 		assert.True(t, got.Disabled)
 	}
@@ -77,9 +78,9 @@ func TestLegacyNothingShared(t *testing.T) {
 	two, farTwo := testpeer.New(t, "tcp")
 	for n := range 5 {
 		i := time.Duration(n) * time.Second
-		require.NoError(t, Enable(one, Options{Idle: 50*time.Second + i, Interval: 10*time.Second + i}))
-		require.NoError(t, Enable(two, Options{Idle: 70*time.Second + i}))
-		require.NoError(t, Enable(one, Options{}), "on, and nothing else")
+		require.NoError(t, keepalive.Enable(one, keepalive.Options{Idle: 50*time.Second + i, Interval: 10*time.Second + i}))
+		require.NoError(t, keepalive.Enable(two, keepalive.Options{Idle: 70*time.Second + i}))
+		require.NoError(t, keepalive.Enable(one, keepalive.Options{}), "on, and nothing else")
 		a, err := farOne.Seen()
 		testpeer.SkipIfUnsupported(t, err)
 		b, err := farTwo.Seen()
@@ -96,8 +97,8 @@ func TestDeadPeerOnWindows(t *testing.T) { realtime.Test(testDeadPeerOnWindows)(
 
 func testDeadPeerOnWindows(t testing.TB) {
 	conn, far := testpeer.New(t, "tcp")
-	o := Options{Idle: 2 * time.Second, Interval: time.Second}
-	require.NoError(t, Enable(conn, o))
+	o := keepalive.Options{Idle: 2 * time.Second, Interval: time.Second}
+	require.NoError(t, keepalive.Enable(conn, o))
 	seen, err := far.Seen()
 	testpeer.SkipIfUnsupported(t, err)
 	o.Count = seen.Count

@@ -1,4 +1,4 @@
-package keepalive
+package keepalive_test
 
 import (
 	"crypto/tls"
@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -22,7 +23,7 @@ func TestKeepError(t *testing.T) {
 	t.Parallel()
 	tcp, far := testpeer.New(t, "tcp")
 	var calls []error
-	conn := KeepError(tcp, func(c net.Conn, err error) {
+	conn := keepalive.KeepError(tcp, func(c net.Conn, err error) {
 		assert.Equal(t, net.Conn(tcp), c)
 		calls = append(calls, err)
 	})
@@ -33,7 +34,7 @@ func TestKeepError(t *testing.T) {
 	if resetIsEOF && first == io.EOF {
 		t.Skip("not supported here: Wine 8 reports a reset as io.EOF")
 	}
-	require.Equal(t, Reset, Diagnose(first))
+	require.Equal(t, keepalive.Reset, keepalive.Diagnose(first))
 	var op *net.OpError
 	require.ErrorAs(t, first, &op)
 	_, err := tcp.Read(b)
@@ -75,13 +76,13 @@ func TestKeepErrorIsNoTimeout(t *testing.T) {
 	t.Parallel()
 	timedOut := &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", fakeErr{timeout: true, dead: true})}
 	require.True(t, timedOut.Timeout())
-	_, err := KeepError(&scripted{reads: []error{timedOut}}, nil).Read(nil)
+	_, err := keepalive.KeepError(&scripted{reads: []error{timedOut}}, nil).Read(nil)
 	var ne net.Error
 	require.ErrorAs(t, err, &ne)
 	assert.False(t, ne.Timeout())
 	assert.False(t, os.IsTimeout(err))
 	assert.ErrorIs(t, err, timedOut)
-	assert.Equal(t, Dead, Diagnose(err))
+	assert.Equal(t, keepalive.Dead, keepalive.Diagnose(err))
 	assert.Equal(t, timedOut.Error(), err.Error())
 }
 
@@ -90,8 +91,9 @@ func TestKeepErrorKeepsLittle(t *testing.T) {
 	t.Parallel()
 	dead := &fakeErr{dead: true}
 	pass := []error{os.ErrDeadlineExceeded, io.EOF, net.ErrClosed, errors.New("else")}
-	conn := KeepError(&scripted{reads: append(pass, dead, io.EOF), writes: []error{errBrokenPipe, errBrokenPipe}}, nil)
-	if isBrokenPipe(errBrokenPipe) {
+	s := &scripted{reads: append(pass, dead, io.EOF), writes: []error{errBrokenPipe, errBrokenPipe}}
+	conn := keepalive.KeepError(s, nil)
+	if keepalive.IsBrokenPipe(errBrokenPipe) {
 		_, err := conn.Write(nil)
 		assert.Equal(t, errBrokenPipe, err, "EPIPE does not contain the reason")
 	}
@@ -104,8 +106,8 @@ func TestKeepErrorKeepsLittle(t *testing.T) {
 		assert.ErrorIs(t, err, dead)
 		_, err = conn.Write(nil)
 		assert.ErrorIs(t, err, dead)
-		conn.(*errorKeeper).Conn.(*scripted).writes = []error{errBrokenPipe, errBrokenPipe}
-		conn.(*errorKeeper).Conn.(*scripted).reads = []error{io.EOF}
+		s.writes = []error{errBrokenPipe, errBrokenPipe}
+		s.reads = []error{io.EOF}
 	}
 }
 
@@ -120,7 +122,7 @@ func TestKeepErrorOnce(t *testing.T) {
 	}
 	var mu sync.Mutex
 	var reported, returned []error
-	conn := KeepError(s, func(_ net.Conn, err error) {
+	conn := keepalive.KeepError(s, func(_ net.Conn, err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		reported = append(reported, err)
@@ -158,20 +160,20 @@ func TestKeepErrorMethods(t *testing.T) {
 		"pipe":             {pipe, false, false},
 		"only SyscallConn": {refuses{tcp}, true, false},
 	} {
-		kept := KeepError(c.conn, nil)
+		kept := keepalive.KeepError(c.conn, nil)
 		_, ok := kept.(syscall.Conn)
 		assert.Equal(t, c.syscallConn, ok, name)
 		_, ok = kept.(interface{ CloseWrite() error })
 		assert.Equal(t, c.closeWrite, ok, name)
 		assert.Equal(t, c.conn, kept.(interface{ NetConn() net.Conn }).NetConn(), name)
 	}
-	assert.Nil(t, KeepError(nil, nil))
-	assert.NotPanics(t, func() { KeepError((*tls.Conn)(nil), nil) })
+	assert.Nil(t, keepalive.KeepError(nil, nil))
+	assert.NotPanics(t, func() { keepalive.KeepError((*tls.Conn)(nil), nil) })
 	udp, err := net.Dial("udp", "127.0.0.1:9")
 	if err == nil {
 		t.Cleanup(func() { udp.Close() })
-		assert.Equal(t, udp, KeepError(udp, nil), "an error does not end it")
-		assert.Equal(t, embedsConn{udp}, KeepError(embedsConn{udp}, nil))
+		assert.Equal(t, udp, keepalive.KeepError(udp, nil), "an error does not end it")
+		assert.Equal(t, embedsConn{udp}, keepalive.KeepError(embedsConn{udp}, nil))
 	}
 }
 
@@ -179,10 +181,10 @@ func TestKeepErrorMethods(t *testing.T) {
 func TestKeepErrorPassesOn(t *testing.T) {
 	t.Parallel()
 	tcp, far := testpeer.New(t, "tcp")
-	conn := KeepError(tcp, nil)
-	if err := Enable(conn, Options{Idle: 45 * time.Second}); !errors.Is(err, errors.ErrUnsupported) {
+	conn := keepalive.KeepError(tcp, nil)
+	if err := keepalive.Enable(conn, keepalive.Options{Idle: 45 * time.Second}); !errors.Is(err, errors.ErrUnsupported) {
 		require.NoError(t, err)
-		o, err := Get(tcp)
+		o, err := keepalive.Get(tcp)
 		if !errors.Is(err, errors.ErrUnsupported) {
 			require.NoError(t, err)
 			assert.Equal(t, 45*time.Second, o.Idle)
@@ -195,14 +197,14 @@ func TestKeepErrorPassesOn(t *testing.T) {
 	assert.ErrorIs(t, err, os.ErrDeadlineExceeded)
 	conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	exchange(t, conn, far)
-	require.NoError(t, conn.(closeWriter).CloseWrite())
+	require.NoError(t, conn.(interface{ CloseWrite() error }).CloseWrite())
 	far.Close()
 	_, err = conn.Read(b)
-	assert.Equal(t, EOF, Diagnose(err))
+	assert.Equal(t, keepalive.EOF, keepalive.Diagnose(err))
 	conn.Close()
 	_, err = conn.Read(b)
 	assert.ErrorIs(t, err, net.ErrClosed)
 
 	pipe, _ := net.Pipe()
-	assert.ErrorIs(t, Enable(KeepError(pipe, nil), Options{}), ErrNotTCP)
+	assert.ErrorIs(t, keepalive.Enable(keepalive.KeepError(pipe, nil), keepalive.Options{}), keepalive.ErrNotTCP)
 }

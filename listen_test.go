@@ -1,4 +1,4 @@
-package keepalive
+package keepalive_test
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -37,12 +38,12 @@ func accepted(t *testing.T, l net.Listener, d *net.Dialer) (far, near net.Conn) 
 
 func TestListenConfig(t *testing.T) {
 	t.Parallel()
-	times := Options{Idle: 45 * time.Second, Interval: 15 * time.Second, Count: 5}
+	times := keepalive.Options{Idle: 45 * time.Second, Interval: 15 * time.Second, Count: 5}
 	all := times
 	all.UserTimeout = 80 * time.Second
-	for name, o := range map[string]Options{
+	for name, o := range map[string]keepalive.Options{
 		"times": times, "all": all, "on": {}, "off": {Disabled: true}, "idle": {Idle: 45 * time.Second},
-		"no user timeout": {Idle: 45 * time.Second, UserTimeout: NoUserTimeout},
+		"no user timeout": {Idle: 45 * time.Second, UserTimeout: keepalive.NoUserTimeout},
 	} {
 		for _, network := range []string{"tcp", "tcp4", "tcp6"} {
 			t.Run(name+" over "+network, func(t *testing.T) {
@@ -53,7 +54,7 @@ func TestListenConfig(t *testing.T) {
 				if network == "tcp6" {
 					addr = "[::1]:0"
 				}
-				l, err := ListenConfig(given, o).Listen(context.Background(), network, addr)
+				l, err := keepalive.ListenConfig(given, o).Listen(context.Background(), network, addr)
 				if err != nil && network == "tcp6" {
 					t.Skipf("not supported here: %v", err)
 				}
@@ -63,17 +64,17 @@ func TestListenConfig(t *testing.T) {
 				assert.Equal(t, 33*time.Second, given.KeepAlive, "unchanged")
 
 				fresh, _ := testpeer.New(t, network)
-				want, err := Get(fresh)
+				want, err := keepalive.Get(fresh)
 				testpeer.SkipIfUnsupported(t, err)
 				far, _ := accepted(t, l, nil)
 				assert.IsType(t, &net.TCPConn{}, far)
-				if user := host.variant().opts[userTimeout]; user != nil && !user.inherited {
+				if !keepalive.InheritsUserTimeout() {
 					o.UserTimeout = 0 // as documented
 				}
 				got := inForce(t, far, o)
-				for i := range numFields { // what o leaves alone is the system's, not package net's
-					if o.field(i) == 0 {
-						assert.Equal(t, want.field(i), got.field(i), i.String())
+				for f := range keepalive.NumFields { // what o leaves alone is the system's, not package net's
+					if f.Of(o) == 0 {
+						assert.Equal(t, f.Of(want), f.Of(got), f.String())
 					}
 				}
 			})
@@ -83,75 +84,17 @@ func TestListenConfig(t *testing.T) {
 
 func TestListenConfigErrors(t *testing.T) {
 	t.Parallel()
-	_, err := ListenConfig(nil, Options{Interval: -1}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	_, err := keepalive.ListenConfig(nil, keepalive.Options{Interval: -1}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	var op *net.OpError
 	require.ErrorAs(t, err, &op)
-	var oe *OptionError
+	var oe *keepalive.OptionError
 	require.ErrorAs(t, op.Err, &oe)
 	assert.Equal(t, "Interval", oe.Option)
 
 	mine := errors.New("mine")
 	lc := &net.ListenConfig{Control: func(string, string, syscall.RawConn) error { return mine }}
-	_, err = ListenConfig(lc, Options{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	_, err = keepalive.ListenConfig(lc, keepalive.Options{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	require.ErrorIs(t, err, mine)
-}
-
-// TestListenConfigOfFakeSystems: which way is taken where accepted sockets
-// do not inherit, or a listener is not safe with keepalive.
-func TestListenConfigOfFakeSystems(t *testing.T) {
-	t.Parallel()
-	o := Options{Idle: 45 * time.Second, Interval: 15 * time.Second}
-	each := net.KeepAliveConfig{Enable: true, Idle: o.Idle, Interval: o.Interval, Count: -1}
-	for name, c := range map[string]struct {
-		inherited []field // and the switch, unless it is empty
-		o         Options
-		listener  bool
-		each      net.KeepAliveConfig
-	}{
-		"all (Linux)":                    {[]field{idle, interval, count, userTimeout}, o, true, net.KeepAliveConfig{}},
-		"all, off":                       {[]field{idle, interval, count, userTimeout}, Options{Disabled: true}, true, net.KeepAliveConfig{}},
-		"all but idle":                   {[]field{interval, count}, o, false, each},
-		"all but idle, not asked for":    {[]field{interval, count}, Options{Interval: 15 * time.Second}, true, net.KeepAliveConfig{}},
-		"nothing, or dangerous":          {nil, o, false, each},
-		"nothing, or dangerous; on":      {nil, Options{}, false, net.KeepAliveConfig{Enable: true, Idle: -1, Interval: -1, Count: -1}},
-		"nothing, or dangerous; off":     {nil, Options{Idle: 45 * time.Second, Disabled: true}, false, net.KeepAliveConfig{}},
-		"nothing, or dangerous; count":   {nil, Options{Count: 3}, false, net.KeepAliveConfig{Enable: true, Idle: -1, Interval: -1, Count: 3}},
-		"all but the user timeout":       {[]field{idle, interval, count}, Options{Idle: 45 * time.Second, UserTimeout: time.Minute}, false, net.KeepAliveConfig{Enable: true, Idle: 45 * time.Second, Interval: -1, Count: -1}},
-		"half-seconds":                   {nil, Options{Idle: 45 * time.Second, Interval: 1}, false, net.KeepAliveConfig{Enable: true, Idle: 90 * time.Second, Interval: time.Second, Count: -1}},
-		"all but a user timeout of none": {[]field{idle, interval, count}, Options{Idle: 45 * time.Second, UserTimeout: NoUserTimeout}, false, net.KeepAliveConfig{Enable: true, Idle: 45 * time.Second, Interval: -1, Count: -1}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			p, k := fake(time.Second, time.Second)
-			if name == "half-seconds" { // NetBSD, whose unit package net takes for a second
-				p.opts[idle].unit, p.opts[interval].unit = time.Second/2, time.Second/2
-			}
-			p.opts[keepAlive].inherited = c.inherited != nil
-			for _, i := range c.inherited {
-				p.opts[i].inherited = true
-			}
-			lc := p.listenConfig(nil, c.o)
-			assert.Equal(t, c.each, lc.KeepAliveConfig)
-			assert.Negative(t, lc.KeepAlive)
-			require.NoError(t, lc.Control("tcp4", "", rawConn{}))
-			assert.Equal(t, c.listener, len(k.calls) > 0, "the listener was touched")
-			require.NoError(t, lc.Control("unix", "", nil))
-			require.Error(t, p.listenConfig(nil, Options{Count: -1}).Control("tcp4", "", rawConn{}))
-		})
-	}
-	old, _ := fakeWindows(true)
-	old = old.variantOf(7)
-	for _, c := range []struct {
-		o    Options
-		want net.KeepAliveConfig
-	}{
-		{Options{}, net.KeepAliveConfig{Enable: true, Idle: -1, Interval: -1, Count: -1}},
-		{Options{Interval: 5 * time.Second, Count: 3}, net.KeepAliveConfig{Enable: true, Idle: 2 * time.Hour, Interval: 5 * time.Second, Count: -1}},
-		{Options{Idle: 45 * time.Second}, net.KeepAliveConfig{Enable: true, Idle: 45 * time.Second, Interval: time.Second, Count: -1}},
-	} {
-		assert.Equal(t, c.want, old.listenConfig(nil, c.o).KeepAliveConfig, "Windows before 1709")
-	}
-	lc := (&platform{name: "fakeos"}).listenConfig(nil, o)
-	require.NoError(t, lc.Control("tcp4", "", rawConn{}))
 }
 
 // limited is how netutil.LimitListener wraps connections.
@@ -180,7 +123,7 @@ func (l hiding) Accept() (net.Conn, error) {
 
 func TestListener(t *testing.T) {
 	t.Parallel()
-	o := Options{Idle: 46 * time.Second, Interval: 16 * time.Second, Count: 6, UserTimeout: 70 * time.Second}
+	o := keepalive.Options{Idle: 46 * time.Second, Interval: 16 * time.Second, Count: 6, UserTimeout: 70 * time.Second}
 	for name, c := range map[string]struct {
 		wrap func(t *testing.T, l net.Listener) net.Listener
 		conn net.Conn // of the type that is accepted
@@ -211,7 +154,7 @@ func TestListener(t *testing.T) {
 			require.NoError(t, err)
 			t.Cleanup(func() { l.Close() })
 			var failed error
-			far, _ := accepted(t, Listener{Listener: c.wrap(t, l), Options: o, OnError: func(_ net.Conn, err error) { failed = err }}, nil)
+			far, _ := accepted(t, keepalive.Listener{Listener: c.wrap(t, l), Options: o, OnError: func(_ net.Conn, err error) { failed = err }}, nil)
 			assert.IsType(t, c.conn, far)
 			if failed != nil {
 				require.ErrorIs(t, failed, errors.ErrUnsupported)
@@ -254,7 +197,7 @@ func TestListenerErrors(t *testing.T) {
 			t.Skipf("not supported here: %v", err)
 		}
 		t.Cleanup(func() { l.Close() })
-		far, _ := accepted(t, Listener{Listener: l, OnError: onError}, nil)
+		far, _ := accepted(t, keepalive.Listener{Listener: l, OnError: onError}, nil)
 		assert.IsType(t, &net.UnixConn{}, far)
 		assert.Empty(t, reports)
 	})
@@ -263,14 +206,14 @@ func TestListenerErrors(t *testing.T) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		t.Cleanup(func() { l.Close() })
-		far, _ := accepted(t, Listener{Listener: l, Options: Options{Idle: -1}, OnError: onError}, nil)
+		far, _ := accepted(t, keepalive.Listener{Listener: l, Options: keepalive.Options{Idle: -1}, OnError: onError}, nil)
 		require.Len(t, reports, 1)
 		assert.Same(t, far, reports[0].conn)
 		_, err = far.Write([]byte{1})
 		assert.NoError(t, err, "it is alive")
-		var oe *OptionError
+		var oe *keepalive.OptionError
 		require.ErrorAs(t, reports[0].err, &oe)
-		accepted(t, Listener{Listener: l, Options: Options{Idle: -1}}, nil) // nobody to tell
+		accepted(t, keepalive.Listener{Listener: l, Options: keepalive.Options{Idle: -1}}, nil) // nobody to tell
 	})
 	t.Run("dead before it was accepted", func(t *testing.T) {
 		reports = nil
@@ -282,14 +225,14 @@ func TestListenerErrors(t *testing.T) {
 		near.(*net.TCPConn).SetLinger(0)
 		near.Close() // with an RST
 		l.(*net.TCPListener).SetDeadline(time.Now().Add(20 * time.Second))
-		first, err := Listener{Listener: awaitsEnd{l}, OnError: onError}.Accept()
+		first, err := keepalive.Listener{Listener: awaitsEnd{l}, OnError: onError}.Accept()
 		if err != nil {
 			require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 			t.Skipf("not supported here: this system does not hand out connections that are dead: %v", err)
 		}
 		defer first.Close()
 		if len(reports) == 0 {
-			testpeer.SkipIfUnsupported(t, Enable(first, Options{})) // nothing works here
+			testpeer.SkipIfUnsupported(t, keepalive.Enable(first, keepalive.Options{})) // nothing works here
 		}
 		require.Len(t, reports, 1)
 		assert.Same(t, first, reports[0].conn)
@@ -300,16 +243,16 @@ func TestListenerErrors(t *testing.T) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		t.Cleanup(func() { l.Close() })
-		accepted(t, Listener{Listener: hiding{l}, OnError: onError}, nil)
+		accepted(t, keepalive.Listener{Listener: hiding{l}, OnError: onError}, nil)
 		require.Len(t, reports, 1)
-		assert.ErrorContains(t, reports[0].err, "cannot find the socket of keepalive.hidden")
+		assert.ErrorContains(t, reports[0].err, "cannot find the socket of keepalive_test.hidden")
 		assert.NotErrorIs(t, reports[0].err, errors.ErrUnsupported)
 	})
 	t.Run("closed", func(t *testing.T) {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		require.NoError(t, err)
 		l.Close()
-		_, err = Listener{Listener: l}.Accept()
+		_, err = keepalive.Listener{Listener: l}.Accept()
 		require.ErrorIs(t, err, net.ErrClosed)
 	})
 }
@@ -318,9 +261,9 @@ func TestListenerErrors(t *testing.T) {
 // sides. It runs alone, so that its descriptors can be counted.
 func TestStorm(t *testing.T) {
 	conn, _ := testpeer.New(t, "tcp")
-	near := Options{Idle: 44 * time.Second, Interval: 14 * time.Second, Count: 4}
-	far := Options{Idle: 45 * time.Second, Interval: 15 * time.Second, Count: 5}
-	testpeer.SkipIfUnsupported(t, Enable(conn, near))
+	near := keepalive.Options{Idle: 44 * time.Second, Interval: 14 * time.Second, Count: 4}
+	far := keepalive.Options{Idle: 45 * time.Second, Interval: 15 * time.Second, Count: 5}
+	testpeer.SkipIfUnsupported(t, keepalive.Enable(conn, near))
 	descriptors := func() int {
 		fds, _ := os.ReadDir("/proc/self/fd")
 		return len(fds)
@@ -332,11 +275,11 @@ func TestStorm(t *testing.T) {
 	if testing.Short() { // emulated systems
 		total = 800
 	}
-	l, err := ListenConfig(nil, far).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	l, err := keepalive.ListenConfig(nil, far).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	var accepted, wrong atomic.Int64
-	check := func(conn net.Conn, want Options) {
-		got, err := Get(conn)
+	check := func(conn net.Conn, want keepalive.Options) {
+		got, err := keepalive.Get(conn)
 		if err != nil || got.Idle != want.Idle || got.Interval != want.Interval || got.Count != want.Count || got.Disabled {
 			wrong.Add(1)
 			t.Errorf("%+v, %v", got, err)
@@ -358,7 +301,7 @@ func TestStorm(t *testing.T) {
 			})
 		}
 	})
-	d := Dialer(&net.Dialer{Timeout: 20 * time.Second}, near)
+	d := keepalive.Dialer(&net.Dialer{Timeout: 20 * time.Second}, near)
 	for range workers {
 		clients.Go(func() {
 			for range total / workers {
@@ -403,10 +346,10 @@ func (blockingListener) Accept() (net.Conn, error) { return blocking{}, nil }
 func TestListenerDoesNotBlock(t *testing.T) {
 	t.Parallel()
 	done := make(chan error, 1)
-	go Listener{Listener: blockingListener{}, OnError: func(_ net.Conn, err error) { done <- err }}.Accept()
+	go keepalive.Listener{Listener: blockingListener{}, OnError: func(_ net.Conn, err error) { done <- err }}.Accept()
 	select {
 	case err := <-done:
-		assert.ErrorContains(t, err, "cannot find the socket of keepalive.")
+		assert.ErrorContains(t, err, "cannot find the socket of keepalive_test.")
 	case <-time.After(20 * time.Second):
 		t.Fatal("Accept blocks")
 	}

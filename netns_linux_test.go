@@ -1,4 +1,4 @@
-package keepalive
+package keepalive_test
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive"
 	"github.com/go-keepalive/keepalive/internal/realtime"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
@@ -104,11 +105,11 @@ func TestDefaultsOutOfRange(t *testing.T) {
 		if !assert.NoError(t, loopbackUp()) {
 			return
 		}
-		want := Options{Idle: 24 * time.Hour, Interval: 40000 * time.Second, Count: 200, UserTimeout: NoUserTimeout, Disabled: true}
-		got, err := SystemDefaults()
+		want := keepalive.Options{Idle: 24 * time.Hour, Interval: 40000 * time.Second, Count: 200, UserTimeout: keepalive.NoUserTimeout, Disabled: true}
+		got, err := keepalive.SystemDefaults()
 		assert.NoError(t, err)
 		assert.Equal(t, want, got)
-		assert.Equal(t, 24*time.Hour+200*40000*time.Second, Options{}.DetectionTime())
+		assert.Equal(t, 24*time.Hour+200*40000*time.Second, keepalive.Options{}.DetectionTime())
 
 		conn, far, err := testpeer.Dial("tcp")
 		if !assert.NoError(t, err) {
@@ -116,14 +117,14 @@ func TestDefaultsOutOfRange(t *testing.T) {
 		}
 		defer conn.Close()
 		defer far.Close()
-		before, err := Get(conn)
+		before, err := keepalive.Get(conn)
 		assert.NoError(t, err)
 		assert.Equal(t, want, before)
-		var oe *OptionError
-		if assert.ErrorAs(t, Enable(conn, before), &oe) {
+		var oe *keepalive.OptionError
+		if assert.ErrorAs(t, keepalive.Enable(conn, before), &oe) {
 			assert.Equal(t, "Idle", oe.Option)
 		}
-		got, err = Get(conn)
+		got, err = keepalive.Get(conn)
 		assert.NoError(t, err)
 		assert.Equal(t, before, got)
 		before.Disabled = false
@@ -160,7 +161,7 @@ func TestUnreachable(t *testing.T) {
 			require.NoError(t, err)
 			defer l.Close()
 			inThread(t, enter(client), func() {
-				conn, err = Dialer(&net.Dialer{Timeout: 10 * time.Second}, Options{UserTimeout: 2 * time.Second}).Dial("tcp4", l.Addr().String())
+				conn, err = keepalive.Dialer(&net.Dialer{Timeout: 10 * time.Second}, keepalive.Options{UserTimeout: 2 * time.Second}).Dial("tcp4", l.Addr().String())
 			})
 			require.NoError(t, err)
 			defer conn.Close()
@@ -174,7 +175,7 @@ func TestUnreachable(t *testing.T) {
 			conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 			_, err = conn.Read(make([]byte, 1))
 			require.ErrorIs(t, err, errno)
-			assert.Equal(t, Unreachable, Diagnose(err))
+			assert.Equal(t, keepalive.Unreachable, keepalive.Diagnose(err))
 		})
 	}
 }
@@ -213,7 +214,7 @@ func TestDialGivenUp(t *testing.T) {
 	sa, err := unix.Getsockname(fd)
 	require.NoError(t, err)
 	addr := fmt.Sprintf("127.0.0.1:%d", sa.(*unix.SockaddrInet4).Port)
-	d := Dialer(&net.Dialer{Timeout: 20 * time.Second}, Options{UserTimeout: time.Second})
+	d := keepalive.Dialer(&net.Dialer{Timeout: 20 * time.Second}, keepalive.Options{UserTimeout: time.Second})
 	for range 10 {
 		var conn net.Conn
 		if conn, err = d.Dial("tcp4", addr); err != nil {
@@ -225,7 +226,7 @@ func TestDialGivenUp(t *testing.T) {
 		t.Skipf("not supported here: qemu-user says %v", err)
 	}
 	require.ErrorIs(t, err, unix.ETIMEDOUT)
-	assert.Equal(t, Dead, Diagnose(err))
+	assert.Equal(t, keepalive.Dead, keepalive.Diagnose(err))
 }
 
 // TestKeepOpen crosses a NAT router that forgets connections after five seconds
@@ -290,9 +291,11 @@ table ip fw {
 			go func() { io.Copy(c, c); c.Close() }()
 		}
 	}()
-	o := KeepOpen(5 * time.Second)
-	dial := func(o Options) (conn net.Conn) {
-		inThread(t, enter(client), func() { conn, err = Dialer(&net.Dialer{Timeout: 10 * time.Second}, o).Dial("tcp", l.Addr().String()) })
+	o := keepalive.KeepOpen(5 * time.Second)
+	dial := func(o keepalive.Options) (conn net.Conn) {
+		inThread(t, enter(client), func() {
+			conn, err = keepalive.Dialer(&net.Dialer{Timeout: 10 * time.Second}, o).Dial("tcp", l.Addr().String())
+		})
 		require.NoError(t, err)
 		t.Cleanup(func() { conn.Close() })
 		return conn
@@ -305,7 +308,7 @@ table ip fw {
 		_, err := io.ReadFull(conn, make([]byte, 1))
 		return err
 	}
-	kept, left := dial(o), dial(Options{Disabled: true})
+	kept, left := dial(o), dial(keepalive.Options{Disabled: true})
 	require.NoError(t, echo(kept))
 	require.NoError(t, echo(left))
 	silence := time.Now()

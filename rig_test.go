@@ -1,4 +1,4 @@
-package keepalive
+package keepalive_test
 
 import (
 	"os"
