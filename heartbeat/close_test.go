@@ -1,4 +1,4 @@
-package heartbeat
+package heartbeat_test
 
 import (
 	"errors"
@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive/heartbeat"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -45,7 +46,7 @@ func TestConnCloseWriting(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		for _, wait := range []time.Duration{0, time.Second, 11 * time.Second} {
 			c, r := rawPeer(t, cfg10s)
-			go r.Write([]byte(preface(time.Hour)))
+			go r.Write([]byte(heartbeat.Preface(time.Hour)))
 			var wg sync.WaitGroup
 			wg.Go(func() { _, err := c.Write(make([]byte, 1<<20)); assert.ErrorIs(t, err, net.ErrClosed) })
 			time.Sleep(wait)
@@ -60,7 +61,7 @@ func TestConnCloseWriting(t *testing.T) {
 func TestConnCloseDelivers(t *testing.T) {
 	t.Parallel()
 	a, b := tcpPair(t)
-	near, far := wrap(t, a, b, ConnConfig{Config: Config{Interval: time.Millisecond, Timeout: time.Minute, Jitter: 1}})
+	near, far := wrap(t, a, b, heartbeat.ConnConfig{Config: heartbeat.Config{Interval: time.Millisecond, Timeout: time.Minute, Jitter: 1}})
 	data := random(4 << 20)
 	go func() {
 		_, err := near.Write(data)
@@ -104,7 +105,7 @@ func TestConnLeavesNothing(t *testing.T) {
 
 	a, _ := tcpPair(t) // whose other end does nothing
 	start := time.Now()
-	c, err := NewConn(a, quick)
+	c, err := heartbeat.NewConn(a, quick)
 	require.NoError(t, err)
 	require.NoError(t, c.Close())
 	assert.Less(t, time.Since(start), quick.Timeout)
@@ -115,20 +116,20 @@ func TestConnLeavesNothing(t *testing.T) {
 // TestConnCutOff: only an end frame is the end of the data.
 func TestConnCutOff(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		hello := preface(time.Second)
-		data := frame(frameData, "12345678")
+		hello := heartbeat.Preface(time.Second)
+		data := heartbeat.Frame(heartbeat.FrameData, "12345678")
 		for sent, want := range map[string]error{
-			"":                                    io.ErrUnexpectedEOF,
-			magic:                                 io.ErrUnexpectedEOF,
-			hello:                                 io.ErrUnexpectedEOF,
-			hello + data[:4]:                      io.ErrUnexpectedEOF,
-			hello + data[:1]:                      io.ErrUnexpectedEOF,
-			hello + "\x02\x00\x00\x04\x01":        io.ErrUnexpectedEOF,
-			hello + frame(frameEnd, ""):           io.EOF,
-			hello + frame(frameEnd, "") + "\x02":  io.EOF,
-			hello + frame(frameEnd, "")[:2]:       io.ErrUnexpectedEOF,
-			hello + numbered(framePong, 0, ""):    io.ErrUnexpectedEOF,
-			hello + numbered(framePing, 1, "abc"): io.ErrUnexpectedEOF,
+			"":                             io.ErrUnexpectedEOF,
+			heartbeat.Magic:                io.ErrUnexpectedEOF,
+			hello:                          io.ErrUnexpectedEOF,
+			hello + data[:4]:               io.ErrUnexpectedEOF,
+			hello + data[:1]:               io.ErrUnexpectedEOF,
+			hello + "\x02\x00\x00\x04\x01": io.ErrUnexpectedEOF,
+			hello + heartbeat.Frame(heartbeat.FrameEnd, ""):           io.EOF,
+			hello + heartbeat.Frame(heartbeat.FrameEnd, "") + "\x02":  io.EOF,
+			hello + heartbeat.Frame(heartbeat.FrameEnd, "")[:2]:       io.ErrUnexpectedEOF,
+			hello + heartbeat.Numbered(heartbeat.FramePong, 0, ""):    io.ErrUnexpectedEOF,
+			hello + heartbeat.Numbered(heartbeat.FramePing, 1, "abc"): io.ErrUnexpectedEOF,
 		} {
 			c, r := rawPeer(t, cfg10s)
 			r.drain()
@@ -146,16 +147,16 @@ func TestConnCutOff(t *testing.T) {
 // TestConnAborted: a Conn that ends because of an error does not end the data.
 func TestConnAborted(t *testing.T) {
 	t.Parallel()
-	for name, abort := range map[string]func(c *Conn){
-		"Payload":   func(c *Conn) { c.Read(make([]byte, 1)) },
-		"protocol":  func(c *Conn) { c.fail(protocolError("for example")) },
-		"dead peer": func(c *Conn) { c.fail(&DeadError{}) },
-		"NetConn":   func(c *Conn) { c.NetConn().Close() },
+	for name, abort := range map[string]func(c *heartbeat.Conn){
+		"Payload":   func(c *heartbeat.Conn) { c.Read(make([]byte, 1)) },
+		"protocol":  (*heartbeat.Conn).FailProtocol,
+		"dead peer": (*heartbeat.Conn).FailDead,
+		"NetConn":   func(c *heartbeat.Conn) { c.NetConn().Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a, b := net.Pipe() // TCP reports a reset if the preface of far was not read
-			far, err := NewConn(b, minute)
+			far, err := heartbeat.NewConn(b, minute)
 			require.NoError(t, err)
 			defer far.Close()
 			cfg := minute
@@ -166,10 +167,10 @@ func TestConnAborted(t *testing.T) {
 					if !tooLong.Load() {
 						return nil
 					}
-					return make([]byte, maxPingPayload+1)
+					return make([]byte, heartbeat.MaxPingPayload+1)
 				}
 			}
-			near, err := NewConn(a, cfg)
+			near, err := heartbeat.NewConn(a, cfg)
 			require.NoError(t, err)
 			defer near.Close()
 			_, err = near.Write([]byte("abc"))
@@ -191,7 +192,7 @@ func TestConnAborted(t *testing.T) {
 func TestConnCloseWriteFull(t *testing.T) {
 	t.Parallel()
 	virtual(t, func(t *testing.T) {
-		near, far := pipe(t, ConnConfig{Config: Config{Interval: 10 * time.Second, Timeout: 25 * time.Second}})
+		near, far := pipe(t, heartbeat.ConnConfig{Config: heartbeat.Config{Interval: 10 * time.Second, Timeout: 25 * time.Second}})
 		near.SetWriteDeadline(time.Now().Add(time.Second))
 		n, err := near.Write(make([]byte, 1<<20))
 		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
@@ -318,8 +319,8 @@ func TestConnCloseCallbacks(t *testing.T) {
 	for range 200 {
 		a, b := tcpPair(t)
 		var closed atomic.Bool
-		cfg := ConnConfig{
-			Config:  Config{Interval: time.Millisecond, Timeout: 20 * time.Second},
+		cfg := heartbeat.ConnConfig{
+			Config:  heartbeat.Config{Interval: time.Millisecond, Timeout: 20 * time.Second},
 			Payload: func() []byte { assert.False(t, closed.Load()); return nil },
 			OnPing:  func([]byte) { runtime.Gosched(); assert.False(t, closed.Load()) },
 		}
@@ -338,7 +339,7 @@ func TestConnClosePeerPaused(t *testing.T) {
 	a, b := tcpPair(t)
 	a.SetWriteBuffer(64 << 10)
 	b.SetReadBuffer(64 << 10)
-	near, far := wrap(t, a, b, ConnConfig{Config: Config{Interval: 50 * time.Millisecond, Timeout: time.Second}})
+	near, far := wrap(t, a, b, heartbeat.ConnConfig{Config: heartbeat.Config{Interval: 50 * time.Millisecond, Timeout: time.Second}})
 	data := random(2 << 20)
 	near.SetWriteDeadline(time.Now().Add(500 * time.Millisecond))
 	n, err := near.Write(data)

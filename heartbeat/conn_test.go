@@ -1,4 +1,4 @@
-package heartbeat
+package heartbeat_test
 
 import (
 	"crypto/tls"
@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive/heartbeat"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -27,7 +28,7 @@ func TestConnSizes(t *testing.T) {
 	assert.NoError(t, err)
 	assert.Zero(t, n)
 	var wg sync.WaitGroup
-	for _, ends := range [][2]*Conn{{near, far}, {far, near}} {
+	for _, ends := range [][2]*heartbeat.Conn{{near, far}, {far, near}} {
 		data := random(3 << 20)
 		wg.Go(func() {
 			for sent := 0; sent < len(data); {
@@ -59,7 +60,7 @@ func TestConnSizes(t *testing.T) {
 // either.
 func TestConnInside(t *testing.T) {
 	t.Parallel()
-	cfg := ConnConfig{Config: Config{Interval: 20 * time.Millisecond, Timeout: 20 * time.Second, Jitter: 0.5}}
+	cfg := heartbeat.ConnConfig{Config: heartbeat.Config{Interval: 20 * time.Millisecond, Timeout: 20 * time.Second, Jitter: 0.5}}
 	for name, connect := range map[string]func(t *testing.T) (a, b net.Conn){
 		"TLS": func(t *testing.T) (a, b net.Conn) {
 			server := httptest.NewTLSServer(nil) // has a certificate
@@ -92,7 +93,7 @@ func TestConnInside(t *testing.T) {
 			a, b := connect(t)
 			near, far := wrap(t, a, b, cfg)
 			data := random(1 << 20)
-			for _, ends := range [][2]*Conn{{near, far}, {far, near}} {
+			for _, ends := range [][2]*heartbeat.Conn{{near, far}, {far, near}} {
 				wrote := make(chan error, 1)
 				go func() { _, err := ends[0].Write(data); wrote <- err }()
 				got := make([]byte, len(data))
@@ -125,12 +126,12 @@ func TestConnInside(t *testing.T) {
 
 func TestConnBad(t *testing.T) {
 	a, _ := net.Pipe()
-	_, err := NewConn(a, ConnConfig{})
+	_, err := heartbeat.NewConn(a, heartbeat.ConnConfig{})
 	assert.EqualError(t, err, "heartbeat: Interval 0s: must be positive")
 	fast := cfg10s
 	fast.Interval = time.Millisecond - 1
-	_, err = NewConn(a, fast)
+	_, err = heartbeat.NewConn(a, fast)
 	assert.ErrorContains(t, err, "heartbeat: Interval 999.999µs: must be at least 1ms for a Conn")
-	_, err = NewConn(nil, cfg10s)
+	_, err = heartbeat.NewConn(nil, cfg10s)
 	assert.EqualError(t, err, "heartbeat: NewConn: conn is nil")
 }

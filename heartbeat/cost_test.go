@@ -1,6 +1,6 @@
 //go:build !race
 
-package heartbeat
+package heartbeat_test
 
 // The race detector takes time and memory of its own.
 
@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive/heartbeat"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -33,9 +34,9 @@ func TestConnNoAllocation(t *testing.T) {
 // TestHeard holds the cost of Heard against its limit, or on a slow machine against
 // that of reading the clock.
 func TestHeard(t *testing.T) {
-	var m Monitor
+	var m heartbeat.Monitor
 	defer m.Stop()
-	p, err := m.Add(minute.Config, func() error { return nil }, func(*DeadError) {})
+	p, err := m.Add(minute.Config, func() error { return nil }, func(*heartbeat.DeadError) {})
 	require.NoError(t, err)
 	assert.Zero(t, testing.AllocsPerRun(1000, p.Heard))
 	least := func(f func()) time.Duration { // for others use this machine, too
@@ -50,7 +51,7 @@ func TestHeard(t *testing.T) {
 		}
 		return least
 	}
-	heard, clock := least(p.Heard), least(func() { now() })
+	heard, clock := least(p.Heard), least(heartbeat.ReadClock)
 	t.Logf("Heard takes %v, the clock %v of it", heard, clock)
 	assert.Less(t, heard, max(50*time.Nanosecond, 2*clock))
 }
@@ -64,15 +65,15 @@ func inUse() int {
 }
 
 // addPeers watches over n peers whose pings are answered at once.
-func addPeers(t testing.TB, m *Monitor, n int, cfg Config, pings *atomic.Int64) {
+func addPeers(t testing.TB, m *heartbeat.Monitor, n int, cfg heartbeat.Config, pings *atomic.Int64) {
 	for range n {
-		var p *Peer
+		var p *heartbeat.Peer
 		var err error
 		p, err = m.Add(cfg, func() error {
 			pings.Add(1)
 			p.Heard()
 			return nil
-		}, func(e *DeadError) { t.Error(e) })
+		}, func(e *heartbeat.DeadError) { t.Error(e) })
 		require.NoError(t, err)
 	}
 }
@@ -81,7 +82,7 @@ func addPeers(t testing.TB, m *Monitor, n int, cfg Config, pings *atomic.Int64) 
 // functions capture included, and no goroutine.
 func TestMonitorMemory(t *testing.T) {
 	const n = 200_000
-	var m Monitor
+	var m heartbeat.Monitor
 	var pings atomic.Int64
 	goroutines, before := runtime.NumGoroutine(), inUse()
 	addPeers(t, &m, n, minute.Config, &pings)

@@ -56,13 +56,13 @@ func decode(b []byte) (data string, others []string, bad bool) {
 // FuzzFrames holds the parser against decode: however the bytes are cut into reads,
 // it finds the same.
 func FuzzFrames(f *testing.F) {
-	hello := preface(time.Second)
+	hello := Preface(time.Second)
 	for _, s := range []string{
 		hello,
-		hello + frame(frameData, "abc") + numbered(framePing, 1, "load") + frame(frameData, "d") + numbered(framePong, 1, "") + frame(frameEnd, ""),
-		hello + frame(frameData, strings.Repeat("x", 1000)) + frame(frameEnd, "") + numbered(framePing, 2, ""),
-		hello + frame(frameEnd, "") + frame(frameData, "x"),
-		hello + frame(9, "x"),
+		hello + Frame(frameData, "abc") + Numbered(framePing, 1, "load") + Frame(frameData, "d") + Numbered(framePong, 1, "") + Frame(frameEnd, ""),
+		hello + Frame(frameData, strings.Repeat("x", 1000)) + Frame(frameEnd, "") + Numbered(framePing, 2, ""),
+		hello + Frame(frameEnd, "") + Frame(frameData, "x"),
+		hello + Frame(9, "x"),
 		"GET / HTTP/1.1\r\n",
 	} {
 		f.Add([]byte(s), []byte{1})

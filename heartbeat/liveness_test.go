@@ -1,4 +1,4 @@
-package heartbeat
+package heartbeat_test
 
 import (
 	"bytes"
@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/heartbeat"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 )
 
@@ -35,7 +36,7 @@ func TestConnIdle(t *testing.T) {
 				go read()
 			}
 			time.Sleep(time.Hour)
-			for _, c := range []*Conn{near, far} {
+			for _, c := range []*heartbeat.Conn{near, far} {
 				rtt, ok := c.RTT()
 				assert.True(t, ok)
 				assert.Less(t, rtt, time.Second)
@@ -86,7 +87,7 @@ func TestConnDeath(t *testing.T) {
 		start := time.Now()
 		c, r := rawPeer(t, cfg10s)
 		r.drain()
-		r.send(preface(time.Hour), frame(frameData, "the end"))
+		r.send(heartbeat.Preface(time.Hour), heartbeat.Frame(heartbeat.FrameData, "the end"))
 		results := make(chan error)
 		go func() {
 			b := make([]byte, 100)
@@ -98,7 +99,7 @@ func TestConnDeath(t *testing.T) {
 		}()
 		dead := requireDeadError(t, <-results)
 		assert.Equal(t, 25*time.Second, time.Since(start))
-		assert.Equal(t, &DeadError{Silence: 25 * time.Second, Unanswered: 2}, dead)
+		assert.Equal(t, &heartbeat.DeadError{Silence: 25 * time.Second, Unanswered: 2}, dead)
 		_, err := r.Write([]byte{1})
 		assert.ErrorIs(t, err, io.ErrClosedPipe, "the connection inside is closed")
 		for range 2 {
@@ -120,8 +121,8 @@ func TestConnDeathWriting(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		start := time.Now()
 		c, r := rawPeer(t, cfg10s)
-		io.ReadFull(r, make([]byte, prefaceLen))
-		r.send(preface(time.Hour), frame(frameData, "the end"))
+		io.ReadFull(r, make([]byte, heartbeat.PrefaceLen))
+		r.send(heartbeat.Preface(time.Hour), heartbeat.Frame(heartbeat.FrameData, "the end"))
 		_, err := c.Write(make([]byte, 1<<20)) // into a pipe that nobody reads
 		dead := requireDeadError(t, err)
 		assert.Equal(t, 25*time.Second, time.Since(start))
@@ -139,10 +140,10 @@ func TestConnDeathWriting(t *testing.T) {
 func TestConnBlockedPing(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		c, r := rawPeer(t, cfg10s)
-		r.send(preface(time.Hour))
+		r.send(heartbeat.Preface(time.Hour))
 		for range 100 {
 			time.Sleep(20 * time.Second)
-			r.send(frame(frameData, "x"))
+			r.send(heartbeat.Frame(heartbeat.FrameData, "x"))
 		}
 		b := make([]byte, 100)
 		_, err := io.ReadFull(c, b)
@@ -203,24 +204,24 @@ func TestConnDownload(t *testing.T) {
 	t.Parallel()
 	virtual(t, func(t *testing.T) {
 		for _, every := range []time.Duration{time.Millisecond, time.Second, 9 * time.Second} {
-			c, r := rawPeer(t, ConnConfig{Config: Config{Interval: time.Hour, Timeout: 2 * time.Hour}})
+			c, r := rawPeer(t, heartbeat.ConnConfig{Config: heartbeat.Config{Interval: time.Hour, Timeout: 2 * time.Hour}})
 			go io.Copy(io.Discard, c)
-			r.send(preface(10 * time.Second))
+			r.send(heartbeat.Preface(10 * time.Second))
 			pongs := make(chan time.Duration, 1000)
 			start := time.Now()
 			go func() {
-				io.ReadFull(r, make([]byte, prefaceLen))
-				b := make([]byte, headerLen+numberLen)
+				io.ReadFull(r, make([]byte, heartbeat.PrefaceLen))
+				b := make([]byte, heartbeat.HeaderLen+heartbeat.NumberLen)
 				for {
 					if _, err := io.ReadFull(r, b); err != nil {
 						return
 					}
-					assert.Equal(t, numbered(framePong, 0, ""), string(b))
+					assert.Equal(t, heartbeat.Numbered(heartbeat.FramePong, 0, ""), string(b))
 					pongs <- time.Since(start)
 				}
 			}()
 			for time.Since(start) < 96*time.Second {
-				r.send(frame(frameData, "x"))
+				r.send(heartbeat.Frame(heartbeat.FrameData, "x"))
 				time.Sleep(every)
 			}
 			synctest.Wait()
@@ -244,7 +245,7 @@ func TestConnNobodyReads(t *testing.T) {
 		near, far := pipe(t, cfg10s)
 		data := random(1 << 20)
 		var wg sync.WaitGroup
-		for _, c := range []*Conn{near, far} {
+		for _, c := range []*heartbeat.Conn{near, far} {
 			wg.Go(func() {
 				_, err := c.Write(data)
 				assert.NoError(t, err)
@@ -252,7 +253,7 @@ func TestConnNobodyReads(t *testing.T) {
 			})
 		}
 		time.Sleep(time.Hour)
-		for _, c := range []*Conn{near, far} {
+		for _, c := range []*heartbeat.Conn{near, far} {
 			wg.Go(func() {
 				got, err := io.ReadAll(c)
 				assert.NoError(t, err)
@@ -271,23 +272,23 @@ func TestConnResumed(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		c, r := rawPeer(t, cfg10s)
 		go func() {
-			r.Write([]byte(preface(time.Minute)))
-			for range bufferSize >> 11 {
-				r.Write([]byte(frame(frameData, strings.Repeat("x", 2<<10))))
+			r.Write([]byte(heartbeat.Preface(time.Minute)))
+			for range heartbeat.BufferSize >> 11 {
+				r.Write([]byte(heartbeat.Frame(heartbeat.FrameData, strings.Repeat("x", 2<<10))))
 			}
 		}()
 		var pongs, others int
 		var mu sync.Mutex
 		go func() {
-			io.ReadFull(r, make([]byte, prefaceLen))
-			b := make([]byte, maxControl)
+			io.ReadFull(r, make([]byte, heartbeat.PrefaceLen))
+			b := make([]byte, heartbeat.MaxControl)
 			for {
 				n, err := r.Read(b)
 				if err != nil {
 					return
 				}
 				mu.Lock()
-				if bytes.Equal(b[:n], []byte(numbered(framePong, 0, ""))) {
+				if bytes.Equal(b[:n], []byte(heartbeat.Numbered(heartbeat.FramePong, 0, ""))) {
 					pongs++
 				} else {
 					others++
@@ -314,18 +315,18 @@ func TestConnRTT(t *testing.T) {
 		c, r := rawPeer(t, cfg10s)
 		go io.Copy(io.Discard, c)
 		go func() {
-			r.Write([]byte(preface(time.Hour)))
-			io.ReadFull(r, make([]byte, prefaceLen))
+			r.Write([]byte(heartbeat.Preface(time.Hour)))
+			io.ReadFull(r, make([]byte, heartbeat.PrefaceLen))
 			for i := uint32(1); ; i++ {
-				b := make([]byte, headerLen+numberLen)
+				b := make([]byte, heartbeat.HeaderLen+heartbeat.NumberLen)
 				if _, err := io.ReadFull(r, b); err != nil {
 					return
 				}
-				assert.Equal(t, numbered(framePing, i, ""), string(b))
+				assert.Equal(t, heartbeat.Numbered(heartbeat.FramePing, i, ""), string(b))
 				time.Sleep(time.Duration(i) * time.Second)
-				r.Write([]byte(numbered(framePong, i, "")))
-				r.Write([]byte(numbered(framePong, i, ""))) // no matter
-				r.Write([]byte(numbered(framePong, 0, "")))
+				r.Write([]byte(heartbeat.Numbered(heartbeat.FramePong, i, "")))
+				r.Write([]byte(heartbeat.Numbered(heartbeat.FramePong, i, ""))) // no matter
+				r.Write([]byte(heartbeat.Numbered(heartbeat.FramePong, 0, "")))
 			}
 		}()
 		_, ok := c.RTT()
@@ -343,23 +344,23 @@ func TestConnRTT(t *testing.T) {
 func TestConnCallbacks(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		cfg := cfg10s
-		cfg.Payload = func() []byte { return make([]byte, maxPingPayload+1) }
+		cfg.Payload = func() []byte { return make([]byte, heartbeat.MaxPingPayload+1) }
 		c, r := rawPeer(t, cfg)
 		r.drain()
 		_, err := c.Read(make([]byte, 1))
 		assert.ErrorContains(t, err, "Payload returned 125 bytes: must be at most 124")
 
-		closer := make(chan *Conn, 1)
+		closer := make(chan *heartbeat.Conn, 1)
 		cfg = cfg10s
-		cfg.Payload = func() []byte { return make([]byte, maxPingPayload) }
+		cfg.Payload = func() []byte { return make([]byte, heartbeat.MaxPingPayload) }
 		cfg.OnPing = func(payload []byte) {
-			assert.Len(t, payload, maxPingPayload)
+			assert.Len(t, payload, heartbeat.MaxPingPayload)
 			go (<-closer).Close() // Close waits for OnPing
 		}
 		c, r = rawPeer(t, cfg)
 		closer <- c
 		r.drain()
-		go r.Write([]byte(preface(time.Hour) + numbered(framePing, 1, string(make([]byte, maxPingPayload)))))
+		go r.Write([]byte(heartbeat.Preface(time.Hour) + heartbeat.Numbered(heartbeat.FramePing, 1, string(make([]byte, heartbeat.MaxPingPayload)))))
 		_, err = c.Read(make([]byte, 1))
 		assert.ErrorIs(t, err, net.ErrClosed)
 	})
@@ -370,16 +371,16 @@ func TestConnCallbacks(t *testing.T) {
 func TestConnResetPaused(t *testing.T) {
 	t.Parallel()
 	near, far := tcpPair(t)
-	c, err := NewConn(near, ConnConfig{Config: Config{Interval: 50 * time.Millisecond, Timeout: 20 * time.Second}})
+	c, err := heartbeat.NewConn(near, heartbeat.ConnConfig{Config: heartbeat.Config{Interval: 50 * time.Millisecond, Timeout: 20 * time.Second}})
 	require.NoError(t, err)
 	defer c.Close()
-	io.WriteString(far, preface(50*time.Millisecond))
+	io.WriteString(far, heartbeat.Preface(50*time.Millisecond))
 	go io.Copy(io.Discard, far)
-	io.WriteString(far, frame(frameData, string(make([]byte, 64000))))
-	require.Eventually(t, func() bool { c.life.mu.Lock(); defer c.life.mu.Unlock(); return c.life.paused }, 10*time.Second, time.Millisecond)
+	io.WriteString(far, heartbeat.Frame(heartbeat.FrameData, string(make([]byte, 64000))))
+	require.Eventually(t, c.Paused, 10*time.Second, time.Millisecond)
 	far.SetLinger(0)
 	far.Close()
-	require.Eventually(t, func() bool { c.out.mu.Lock(); defer c.out.mu.Unlock(); return c.out.failure != nil }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return c.SendError() != nil }, 10*time.Second, time.Millisecond)
 	_, err = io.Copy(io.Discard, c)
 	if keepalive.Diagnose(err) != keepalive.Reset {
 		t.Errorf("%v", err)
@@ -394,10 +395,10 @@ func TestConnUserTimeout(t *testing.T) {
 	t.Parallel()
 	conn, far := testpeer.New(t, "tcp")
 	testpeer.SkipIfUnsupported(t, keepalive.Enable(conn, keepalive.Options{UserTimeout: time.Second}))
-	c, err := NewConn(conn, ConnConfig{Config: Config{Interval: 20 * time.Second, Timeout: time.Minute}})
+	c, err := heartbeat.NewConn(conn, heartbeat.ConnConfig{Config: heartbeat.Config{Interval: 20 * time.Second, Timeout: time.Minute}})
 	require.NoError(t, err)
 	defer c.Close()
-	for range prefaceLen { // what was sent comes back, and is a preface
+	for range heartbeat.PrefaceLen { // what was sent comes back, and is a preface
 		require.NoError(t, far.Echo())
 	}
 	testpeer.SkipIfUnsupported(t, far.Deaf())
@@ -416,10 +417,10 @@ func TestConnBacklog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, r := rawPeer(t, cfg10s)
 		r.drain()
-		r.send(preface(10 * time.Second))
-		suspend(t, time.Hour)
+		r.send(heartbeat.Preface(10 * time.Second))
+		heartbeat.Suspend(t, time.Hour)
 		for i := range uint32(300) {
-			r.send(numbered(framePing, i+1, ""))
+			r.send(heartbeat.Numbered(heartbeat.FramePing, i+1, ""))
 		}
 		_, err := c.Write([]byte{1})
 		assert.NoError(t, err)
@@ -431,9 +432,9 @@ func TestConnSuspended(t *testing.T) {
 		start := time.Now()
 		c, r := rawPeer(t, cfg10s)
 		r.drain()
-		r.send(preface(time.Hour))
+		r.send(heartbeat.Preface(time.Hour))
 		time.Sleep(24 * time.Second)
-		suspend(t, time.Hour)
+		heartbeat.Suspend(t, time.Hour)
 		_, err := c.Read(make([]byte, 1))
 		requireDeadError(t, err)
 		assert.Equal(t, 50*time.Second, time.Since(start), "a full round from when it was noticed")
@@ -445,12 +446,12 @@ func TestConnSuspended(t *testing.T) {
 func TestConnWrappedLater(t *testing.T) {
 	t.Parallel()
 	a, b := tcpPair(t)
-	cfg := ConnConfig{Config: Config{Interval: 20 * time.Millisecond, Timeout: 10 * time.Second}}
-	near, err := NewConn(a, cfg)
+	cfg := heartbeat.ConnConfig{Config: heartbeat.Config{Interval: 20 * time.Millisecond, Timeout: 10 * time.Second}}
+	near, err := heartbeat.NewConn(a, cfg)
 	require.NoError(t, err)
 	defer near.Close()
 	time.Sleep(900 * time.Millisecond) // more than 40 pings
-	far, err := NewConn(b, cfg)
+	far, err := heartbeat.NewConn(b, cfg)
 	require.NoError(t, err)
 	defer far.Close()
 	go near.Write([]byte("abc"))
@@ -468,11 +469,11 @@ func TestConnWrappedLater(t *testing.T) {
 func TestConnShortTimeout(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		start := time.Now()
-		c, r := rawPeer(t, ConnConfig{Config: Config{Interval: time.Millisecond, Timeout: 3 * time.Millisecond}})
+		c, r := rawPeer(t, heartbeat.ConnConfig{Config: heartbeat.Config{Interval: time.Millisecond, Timeout: 3 * time.Millisecond}})
 		r.drain()
-		r.send(preface(time.Hour))
+		r.send(heartbeat.Preface(time.Hour))
 		time.Sleep(200 * time.Millisecond)
-		r.send(numbered(framePong, 0, ""))
+		r.send(heartbeat.Numbered(heartbeat.FramePong, 0, ""))
 		_, err := c.Read(make([]byte, 1))
 		requireDeadError(t, err)
 		assert.Equal(t, 451*time.Millisecond, time.Since(start))

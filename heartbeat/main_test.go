@@ -1,4 +1,4 @@
-package heartbeat
+package heartbeat_test
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive/heartbeat"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -51,7 +52,7 @@ func child(what, addr string) error {
 	}
 	errs := make(chan error, 3)
 	conn := dial()
-	c, err := NewConn(conn, quick)
+	c, err := heartbeat.NewConn(conn, quick)
 	if err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func child(what, addr string) error {
 	if what == "watch" {
 		second, third := dial(), dial()
 		go func() {
-			errs <- Run(context.Background(), quick.Config, func(context.Context) error {
+			errs <- heartbeat.Run(context.Background(), quick.Config, func(context.Context) error {
 				if _, err := second.Write([]byte{1}); err != nil {
 					return err
 				}
@@ -74,11 +75,11 @@ func child(what, addr string) error {
 				return err
 			})
 		}()
-		var m Monitor
+		var m heartbeat.Monitor
 		p, err := m.Add(quick.Config, func() error {
 			_, err := third.Write([]byte{1})
 			return err
-		}, func(e *DeadError) { errs <- e })
+		}, func(e *heartbeat.DeadError) { errs <- e })
 		if err != nil {
 			return err
 		}
@@ -109,22 +110,22 @@ func tcpPair(t testing.TB) (near, far *net.TCPConn) {
 }
 
 // wrap makes a Conn of both ends.
-func wrap(t testing.TB, a, b net.Conn, cfg ConnConfig) (near, far *Conn) {
+func wrap(t testing.TB, a, b net.Conn, cfg heartbeat.ConnConfig) (near, far *heartbeat.Conn) {
 	t.Helper()
-	near, err := NewConn(a, cfg)
+	near, err := heartbeat.NewConn(a, cfg)
 	require.NoError(t, err)
-	far, err = NewConn(b, cfg)
+	far, err = heartbeat.NewConn(b, cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { near.Close(); far.Close() })
 	return near, far
 }
 
-var minute = ConnConfig{Config: Config{Interval: time.Minute, Timeout: 2 * time.Minute}}
+var minute = heartbeat.ConnConfig{Config: heartbeat.Config{Interval: time.Minute, Timeout: 2 * time.Minute}}
 
-var cfg10s = ConnConfig{Config: tenSeconds}
+var cfg10s = heartbeat.ConnConfig{Config: tenSeconds}
 
 // pipe returns both ends of a connection in memory, each a Conn.
-func pipe(t *testing.T, cfg ConnConfig) (near, far *Conn) {
+func pipe(t *testing.T, cfg heartbeat.ConnConfig) (near, far *heartbeat.Conn) {
 	a, b := net.Pipe()
 	return wrap(t, a, b, cfg)
 }
@@ -136,9 +137,9 @@ type raw struct {
 }
 
 // rawPeer returns a Conn and the bare connection at its other end.
-func rawPeer(t *testing.T, cfg ConnConfig) (*Conn, raw) {
+func rawPeer(t *testing.T, cfg heartbeat.ConnConfig) (*heartbeat.Conn, raw) {
 	a, b := net.Pipe()
-	c, err := NewConn(a, cfg)
+	c, err := heartbeat.NewConn(a, cfg)
 	require.NoError(t, err)
 	t.Cleanup(func() { c.Close(); b.Close() })
 	return c, raw{t, b}
@@ -153,24 +154,12 @@ func (r raw) send(b ...string) {
 // drain reads everything, until the end.
 func (r raw) drain() { go io.Copy(io.Discard, r.Conn) }
 
-func preface(interval time.Duration) string {
-	return string(appendPreface(nil, uint32(interval.Milliseconds())))
-}
-
-func frame(kind byte, payload string) string {
-	return string(appendHeader(nil, kind, len(payload))) + payload
-}
-
-func numbered(kind byte, number uint32, payload string) string {
-	return string(appendNumbered(nil, kind, number, []byte(payload)))
-}
-
 // requireDeadError checks what the methods of a Conn return when the peer is dead.
-func requireDeadError(t *testing.T, err error) *DeadError {
+func requireDeadError(t *testing.T, err error) *heartbeat.DeadError {
 	t.Helper()
 	var op *net.OpError
 	require.ErrorAs(t, err, &op)
-	var dead *DeadError
+	var dead *heartbeat.DeadError
 	require.ErrorAs(t, err, &dead)
 	assert.False(t, op.Timeout(), "code that retries on Timeout would spin")
 	return dead
@@ -190,11 +179,9 @@ func random(n int) []byte {
 }
 
 // assertAlive checks that no end has closed the connection.
-func assertAlive(t *testing.T, conns ...*Conn) {
+func assertAlive(t *testing.T, conns ...*heartbeat.Conn) {
 	t.Helper()
 	for _, c := range conns {
-		c.life.mu.Lock()
-		assert.False(t, c.life.ended)
-		c.life.mu.Unlock()
+		assert.False(t, c.Ended())
 	}
 }

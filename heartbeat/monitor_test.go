@@ -1,4 +1,4 @@
-package heartbeat
+package heartbeat_test
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-keepalive/keepalive/heartbeat"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -17,44 +18,38 @@ import (
 func soon(t *testing.T, want, got time.Duration) {
 	t.Helper()
 	assert.GreaterOrEqual(t, got, want, "never early")
-	assert.Less(t, got, want+time.Duration(tickLength), "late by a tick at most")
+	assert.Less(t, got, want+heartbeat.TickLength, "late by a tick at most")
 }
 
 // idle holds when m has nothing left.
-func idle(t *testing.T, m *Monitor) {
+func idle(t *testing.T, m *heartbeat.Monitor) {
 	t.Helper()
 	synctest.Wait()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	assert.Zero(t, m.peers)
-	assert.Nil(t, m.timer)
-	assert.Nil(t, m.first)
-	assert.Zero(t, m.queued)
-	assert.Zero(t, m.callers)
-	_, _, ok := m.wheel.next()
-	assert.False(t, ok)
+	assert.Zero(t, m.State())
 }
 
 func noPing(t *testing.T) func() error { return func() error { t.Error("a ping"); return nil } }
 
-func noDeath(t *testing.T) func(*DeadError) { return func(e *DeadError) { t.Error(e) } }
+func noDeath(t *testing.T) func(*heartbeat.DeadError) {
+	return func(e *heartbeat.DeadError) { t.Error(e) }
+}
 
 func TestMonitorDeath(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		var m Monitor
+		var m heartbeat.Monitor
 		start := time.Now()
 		cause := errors.New("broken pipe")
 		var pings []time.Duration
-		died := make(chan *DeadError, 2)
+		died := make(chan *heartbeat.DeadError, 2)
 		p, err := m.Add(tenSeconds, func() error {
 			pings = append(pings, time.Since(start))
 			return cause
-		}, func(e *DeadError) { died <- e })
+		}, func(e *heartbeat.DeadError) { died <- e })
 		require.NoError(t, err)
 		e := <-died
 		soon(t, 25*time.Second, time.Since(start))
 		soon(t, 25*time.Second, e.Silence)
-		assert.Equal(t, &DeadError{Silence: e.Silence, Unanswered: 2, Err: cause}, e)
+		assert.Equal(t, &heartbeat.DeadError{Silence: e.Silence, Unanswered: 2, Err: cause}, e)
 		require.Len(t, pings, 2)
 		soon(t, 10*time.Second, pings[0])
 		soon(t, 10*time.Second, pings[1]-pings[0])
@@ -72,11 +67,11 @@ func TestMonitorDeath(t *testing.T) {
 // TestMonitorTraffic: while bytes come there is no ping.
 func TestMonitorTraffic(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		var m Monitor
+		var m heartbeat.Monitor
 		p, err := m.Add(tenSeconds, noPing(t), noDeath(t))
 		require.NoError(t, err)
 		for range 20 {
-			time.Sleep(10*time.Second - time.Duration(tickLength))
+			time.Sleep(10*time.Second - heartbeat.TickLength)
 			p.Heard()
 			p.Sent() // no matter
 		}
@@ -90,7 +85,7 @@ func TestMonitorTraffic(t *testing.T) {
 // Interval after the answer.
 func TestMonitorAnswers(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		var m Monitor
+		var m heartbeat.Monitor
 		heard := make(chan time.Time, 1)
 		answered := make(chan bool)
 		p, err := m.Add(tenSeconds, func() error {
@@ -112,7 +107,7 @@ func TestMonitorAnswers(t *testing.T) {
 
 func TestMonitorOneWay(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		m := Monitor{OneWay: true}
+		m := heartbeat.Monitor{OneWay: true}
 		c := tenSeconds
 		start := time.Now()
 		var mu sync.Mutex
@@ -137,13 +132,13 @@ func TestMonitorOneWay(t *testing.T) {
 		defer mu.Unlock()
 		require.Len(t, announced, 5)
 		for i, at := range []time.Duration{10, 20, 30, 110, 120} {
-			assert.InDelta(t, at*time.Second, announced[i], 4*float64(tickLength))
+			assert.InDelta(t, at*time.Second, announced[i], 4*float64(heartbeat.TickLength))
 			assert.GreaterOrEqual(t, announced[i], at*time.Second)
 		}
 
-		died := make(chan *DeadError)
+		died := make(chan *heartbeat.DeadError)
 		start = time.Now()
-		_, err = m.Add(c, func() error { return nil }, func(e *DeadError) { died <- e })
+		_, err = m.Add(c, func() error { return nil }, func(e *heartbeat.DeadError) { died <- e })
 		require.NoError(t, err)
 		e := <-died // this side announces itself, and the other does not
 		soon(t, 25*time.Second, time.Since(start))
@@ -156,11 +151,11 @@ func TestMonitorOneWay(t *testing.T) {
 // whom bytes still come.
 func TestMonitorBlocked(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		var m Monitor
+		var m heartbeat.Monitor
 		full := make(chan struct{})
 		const n = 1000
 		calls := make([]int, n)
-		peers := make([]*Peer, n)
+		peers := make([]*heartbeat.Peer, n)
 		for i := range peers {
 			var err error
 			peers[i], err = m.Add(tenSeconds, func() error { calls[i]++; <-full; return nil }, noDeath(t))
@@ -174,9 +169,9 @@ func TestMonitorBlocked(t *testing.T) {
 			late := (<-pings).Sub(start) - 10*time.Second
 			assert.GreaterOrEqual(t, late, time.Duration(0))
 			if i == 0 { // behind a thousand that block; callers double with each tick
-				assert.Less(t, late, 12*time.Duration(tickLength))
+				assert.Less(t, late, 12*heartbeat.TickLength)
 			} else {
-				assert.Less(t, late, 2*time.Duration(tickLength))
+				assert.Less(t, late, 2*heartbeat.TickLength)
 			}
 			start = time.Now()
 			p.Heard()
@@ -199,16 +194,16 @@ func TestMonitorBlocked(t *testing.T) {
 // ping blocks; and neither functions that block nor many deaths hold up a death.
 func TestMonitorBlockedSilent(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		var m Monitor
+		var m heartbeat.Monitor
 		full := make(chan struct{})
 		start := time.Now()
 		var died atomic.Int32
 		const n = 1000
 		for range n {
-			_, err := m.Add(tenSeconds, func() error { <-full; return nil }, func(e *DeadError) {
+			_, err := m.Add(tenSeconds, func() error { <-full; return nil }, func(e *heartbeat.DeadError) {
 				assert.Equal(t, 1, e.Unanswered)
 				assert.GreaterOrEqual(t, time.Since(start), 25*time.Second)
-				assert.Less(t, time.Since(start), 25*time.Second+12*time.Duration(tickLength))
+				assert.Less(t, time.Since(start), 25*time.Second+12*heartbeat.TickLength)
 				died.Add(1)
 				<-full
 			})
@@ -224,12 +219,12 @@ func TestMonitorBlockedSilent(t *testing.T) {
 // TestMonitorStopInside: Stop is safe in both functions, and ends all at once.
 func TestMonitorStopInside(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		for _, stop := range []func(*Monitor, *Peer){
-			func(_ *Monitor, p *Peer) { p.Stop() },
-			func(m *Monitor, _ *Peer) { m.Stop() },
+		for _, stop := range []func(*heartbeat.Monitor, *heartbeat.Peer){
+			func(_ *heartbeat.Monitor, p *heartbeat.Peer) { p.Stop() },
+			func(m *heartbeat.Monitor, _ *heartbeat.Peer) { m.Stop() },
 		} {
-			var m Monitor
-			peer := make(chan *Peer, 1)
+			var m heartbeat.Monitor
+			peer := make(chan *heartbeat.Peer, 1)
 			var calls atomic.Int32
 			p, err := m.Add(tenSeconds, func() error { calls.Add(1); stop(&m, <-peer); return nil }, noDeath(t))
 			require.NoError(t, err)
@@ -239,7 +234,7 @@ func TestMonitorStopInside(t *testing.T) {
 			time.Sleep(time.Hour)
 			assert.EqualValues(t, 1, calls.Load())
 
-			p, err = m.Add(tenSeconds, func() error { return nil }, func(*DeadError) { calls.Add(1); stop(&m, <-peer) })
+			p, err = m.Add(tenSeconds, func() error { return nil }, func(*heartbeat.DeadError) { calls.Add(1); stop(&m, <-peer) })
 			require.NoError(t, err)
 			peer <- p
 			time.Sleep(time.Hour)
@@ -253,8 +248,8 @@ func TestMonitorStopInside(t *testing.T) {
 // functions is called any more.
 func TestMonitorStop(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		for _, after := range []time.Duration{0, 5 * time.Second, 10*time.Second + time.Duration(tickLength)/2, 10*time.Second + 3*time.Duration(tickLength), 25*time.Second + 3*time.Duration(tickLength)} {
-			var m Monitor
+		for _, after := range []time.Duration{0, 5 * time.Second, 10*time.Second + heartbeat.TickLength/2, 10*time.Second + 3*heartbeat.TickLength, 25*time.Second + 3*heartbeat.TickLength} {
+			var m heartbeat.Monitor
 			full := make(chan struct{})
 			var stopped atomic.Bool
 			check := func() {
@@ -262,15 +257,13 @@ func TestMonitorStop(t *testing.T) {
 				<-full
 			}
 			for range 100 {
-				_, err := m.Add(tenSeconds, func() error { check(); return nil }, func(*DeadError) { check() })
+				_, err := m.Add(tenSeconds, func() error { check(); return nil }, func(*heartbeat.DeadError) { check() })
 				require.NoError(t, err)
 			}
 			time.Sleep(after)
 			m.Stop()
 			stopped.Store(true)
-			m.mu.Lock()
-			assert.Nil(t, m.timer)
-			m.mu.Unlock()
+			assert.False(t, m.State().Timer)
 			time.Sleep(time.Hour)
 			close(full)
 			idle(t, &m)
@@ -282,7 +275,7 @@ func TestMonitorStop(t *testing.T) {
 func TestMonitorJitter(t *testing.T) {
 	t.Parallel()
 	virtual(t, func(t *testing.T) {
-		var m Monitor
+		var m heartbeat.Monitor
 		c := tenSeconds
 		c.Jitter = 0.5
 		var mu sync.Mutex
@@ -290,7 +283,7 @@ func TestMonitorJitter(t *testing.T) {
 		start := time.Now()
 		const n = 1000
 		for range n {
-			peer := make(chan *Peer, 1)
+			peer := make(chan *heartbeat.Peer, 1)
 			p, err := m.Add(c, func() error {
 				p := <-peer
 				p.Heard()
@@ -322,17 +315,17 @@ func TestMonitorJitter(t *testing.T) {
 
 func TestMonitorSuspended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var m Monitor
+		var m heartbeat.Monitor
 		start := time.Now()
 		var pings atomic.Int32
-		died := make(chan *DeadError)
-		_, err := m.Add(tenSeconds, func() error { pings.Add(1); return nil }, func(e *DeadError) { died <- e })
+		died := make(chan *heartbeat.DeadError)
+		_, err := m.Add(tenSeconds, func() error { pings.Add(1); return nil }, func(e *heartbeat.DeadError) { died <- e })
 		require.NoError(t, err)
 		time.Sleep(24 * time.Second)
 		assert.EqualValues(t, 2, pings.Load())
-		suspend(t, time.Hour)
+		heartbeat.Suspend(t, time.Hour)
 		e := <-died // the pause is noticed after Timeout, and then the peer has another Timeout
-		assert.InDelta(t, 50*time.Second+time.Duration(tickLength), time.Since(start), float64(tickLength))
+		assert.InDelta(t, 50*time.Second+heartbeat.TickLength, time.Since(start), float64(heartbeat.TickLength))
 		assert.EqualValues(t, 5, pings.Load())
 		assert.Equal(t, 5, e.Unanswered)
 		idle(t, &m)
@@ -343,13 +336,13 @@ func TestMonitorSuspended(t *testing.T) {
 // and every death come when they should.
 func TestMonitorManyTimes(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		var m Monitor
+		var m heartbeat.Monitor
 		start := time.Now()
 		died := 0
 		var mu sync.Mutex
 		const n = 200
 		for i := range n {
-			c := Config{Interval: 1 + time.Duration(rand.Int64N(1<<(i%45+1)))}
+			c := heartbeat.Config{Interval: 1 + time.Duration(rand.Int64N(1<<(i%45+1)))}
 			c.Timeout = c.Interval + 1 + time.Duration(rand.Int64N(1<<(i%45+1)))
 			first := true
 			_, err := m.Add(c, func() error {
@@ -358,7 +351,7 @@ func TestMonitorManyTimes(t *testing.T) {
 				}
 				first = false
 				return errors.New("no")
-			}, func(e *DeadError) {
+			}, func(e *heartbeat.DeadError) {
 				soon(t, c.Timeout, time.Since(start))
 				mu.Lock()
 				defer mu.Unlock()
@@ -374,24 +367,24 @@ func TestMonitorManyTimes(t *testing.T) {
 }
 
 func TestMonitorBad(t *testing.T) {
-	_, err := new(Monitor).Add(tenSeconds, nil, func(*DeadError) {})
+	_, err := new(heartbeat.Monitor).Add(tenSeconds, nil, func(*heartbeat.DeadError) {})
 	assert.ErrorContains(t, err, "ping or dead is nil")
-	_, err = new(Monitor).Add(tenSeconds, func() error { return nil }, nil)
+	_, err = new(heartbeat.Monitor).Add(tenSeconds, func() error { return nil }, nil)
 	assert.ErrorContains(t, err, "ping or dead is nil")
-	new(Monitor).Stop()
+	new(heartbeat.Monitor).Stop()
 }
 
 // TestMonitorRace does everything at once, in real time.
 func TestMonitorRace(t *testing.T) {
 	t.Parallel()
-	var m Monitor
+	var m heartbeat.Monitor
 	var wg sync.WaitGroup
 	var deaths, stops atomic.Int32
-	c := Config{Interval: time.Millisecond, Timeout: 30 * time.Millisecond, Jitter: 1}
+	c := heartbeat.Config{Interval: time.Millisecond, Timeout: 30 * time.Millisecond, Jitter: 1}
 	for range 8 {
 		wg.Go(func() {
 			for range 100 {
-				peer := make(chan *Peer, 1)
+				peer := make(chan *heartbeat.Peer, 1)
 				over := make(chan struct{})
 				p, err := m.Add(c, func() error {
 					p := <-peer
@@ -409,7 +402,7 @@ func TestMonitorRace(t *testing.T) {
 						}
 					}
 					return nil
-				}, func(*DeadError) { deaths.Add(1); close(over) })
+				}, func(*heartbeat.DeadError) { deaths.Add(1); close(over) })
 				peer <- p
 				if !assert.NoError(t, err) {
 					return

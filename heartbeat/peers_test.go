@@ -1,4 +1,4 @@
-package heartbeat
+package heartbeat_test
 
 import (
 	"bufio"
@@ -15,16 +15,17 @@ import (
 	"time"
 
 	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/heartbeat"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
 // quick are settings for real time.
-var quick = ConnConfig{Config: Config{Interval: 400 * time.Millisecond, Timeout: 1500 * time.Millisecond, Jitter: 0.1}}
+var quick = heartbeat.ConnConfig{Config: heartbeat.Config{Interval: 400 * time.Millisecond, Timeout: 1500 * time.Millisecond, Jitter: 0.1}}
 
 // inTime checks that a death that began at start was noticed when it should be.
-func inTime(t *testing.T, cfg ConnConfig, start time.Time, silence time.Duration) {
+func inTime(t *testing.T, cfg heartbeat.ConnConfig, start time.Time, silence time.Duration) {
 	t.Helper()
 	assert.GreaterOrEqual(t, silence, cfg.Timeout)
 	assert.Less(t, time.Since(start), 2*cfg.Timeout+time.Second, "and one fresh round, if the machine is busy")
@@ -50,7 +51,7 @@ func TestPython(t *testing.T) {
 		t.Skipf("not supported here: %v", err)
 	}
 	// start runs the peer, and returns a Conn to it, and what it prints.
-	start := func(t *testing.T, cfg ConnConfig, interval, timeout string) (*Conn, <-chan string) {
+	start := func(t *testing.T, cfg heartbeat.ConnConfig, interval, timeout string) (*heartbeat.Conn, <-chan string) {
 		l := listen(t)
 		_, port, _ := net.SplitHostPort(l.Addr().String())
 		cmd := exec.Command(python, "-c", peerPy, port, interval, timeout)
@@ -67,7 +68,7 @@ func TestPython(t *testing.T) {
 		t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 		conn, err := l.Accept()
 		require.NoError(t, err)
-		c, err := NewConn(conn, cfg)
+		c, err := heartbeat.NewConn(conn, cfg)
 		require.NoError(t, err)
 		t.Cleanup(func() { c.Close() })
 		return c, words
@@ -80,8 +81,8 @@ func TestPython(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var pings atomic.Int32
-			c, words := start(t, ConnConfig{
-				Config:  Config{Interval: asks.own, Timeout: 2 * time.Minute},
+			c, words := start(t, heartbeat.ConnConfig{
+				Config:  heartbeat.Config{Interval: asks.own, Timeout: 2 * time.Minute},
 				Payload: func() []byte { return []byte("from Go") },
 				OnPing: func(payload []byte) {
 					assert.Equal(t, "from Python", string(payload))
@@ -166,7 +167,7 @@ func TestDeafPeer(t *testing.T) {
 	t.Run("Conn", func(t *testing.T) {
 		t.Parallel()
 		conn, far := deaf(t)
-		c, err := NewConn(conn, quick)
+		c, err := heartbeat.NewConn(conn, quick)
 		require.NoError(t, err)
 		defer c.Close()
 		c.SetReadDeadline(time.Now().Add(2 * quick.Timeout))
@@ -183,7 +184,7 @@ func TestDeafPeer(t *testing.T) {
 		conn, far := deaf(t)
 		pings := 0
 		var began time.Time
-		err := Run(t.Context(), quick.Config, func(ctx context.Context) error {
+		err := heartbeat.Run(t.Context(), quick.Config, func(ctx context.Context) error {
 			if pings++; pings == 10 {
 				if err := far.Deaf(); err != nil {
 					return errors.Join(io.EOF, err)
@@ -198,7 +199,7 @@ func TestDeafPeer(t *testing.T) {
 			_, err := conn.Read(make([]byte, 1))
 			return err
 		})
-		var dead *DeadError
+		var dead *heartbeat.DeadError
 		if !errors.As(err, &dead) {
 			testpeer.SkipIfUnsupported(t, err)
 		}
@@ -207,13 +208,13 @@ func TestDeafPeer(t *testing.T) {
 	t.Run("Monitor", func(t *testing.T) {
 		t.Parallel()
 		conn, far := deaf(t)
-		var m Monitor
+		var m heartbeat.Monitor
 		defer m.Stop()
-		died := make(chan *DeadError, 1)
+		died := make(chan *heartbeat.DeadError, 1)
 		p, err := m.Add(quick.Config, func() error {
 			_, err := conn.Write([]byte{1})
 			return err
-		}, func(e *DeadError) { died <- e })
+		}, func(e *heartbeat.DeadError) { died <- e })
 		require.NoError(t, err)
 		go func() {
 			for {
@@ -246,7 +247,7 @@ func TestDeadBackend(t *testing.T) {
 		if err != nil {
 			return
 		}
-		c, err := NewConn(conn, quick)
+		c, err := heartbeat.NewConn(conn, quick)
 		if assert.NoError(t, err) {
 			io.Copy(c, c)
 		}
@@ -281,7 +282,7 @@ func TestDeadBackend(t *testing.T) {
 	conn, err := net.Dial("tcp", proxy.Addr().String())
 	require.NoError(t, err)
 	o := keepalive.Options{Idle: time.Second, Interval: time.Second, Count: 1}
-	c, err := NewConn(conn, quick)
+	c, err := heartbeat.NewConn(conn, quick)
 	require.NoError(t, err)
 	defer c.Close()
 	if err := keepalive.Enable(c, o); !errors.Is(err, errors.ErrUnsupported) {

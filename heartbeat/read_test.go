@@ -1,4 +1,4 @@
-package heartbeat
+package heartbeat_test
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive/heartbeat"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -31,9 +32,7 @@ func TestConnNotReading(t *testing.T) {
 			back <- b
 		}()
 		time.Sleep(time.Hour)
-		far.life.mu.Lock()
-		assert.True(t, far.life.paused)
-		far.life.mu.Unlock()
+		assert.True(t, far.Paused())
 		_, err := far.Write([]byte("still here"))
 		require.NoError(t, err)
 
@@ -45,7 +44,7 @@ func TestConnNotReading(t *testing.T) {
 		assert.Equal(t, "still here", string(<-back))
 		time.Sleep(time.Hour)
 		_, err = far.Write(nil)
-		assert.ErrorIs(t, err, errWriteEnded)
+		assert.ErrorIs(t, err, heartbeat.ErrWriteEnded)
 		assert.NoError(t, far.Close())
 	})
 }
@@ -98,7 +97,7 @@ func TestConnBursts(t *testing.T) {
 		t.Run(gap.String(), func(t *testing.T) {
 			t.Parallel()
 			virtual(t, func(t *testing.T) {
-				near, far := pipe(t, ConnConfig{Config: Config{Interval: 5 * time.Second, Timeout: 15 * time.Second}})
+				near, far := pipe(t, heartbeat.ConnConfig{Config: heartbeat.Config{Interval: 5 * time.Second, Timeout: 15 * time.Second}})
 				go io.Copy(io.Discard, near)
 				go func() {
 					for b := make([]byte, 64<<10); ; {
@@ -131,7 +130,7 @@ func TestConnSmallPieces(t *testing.T) {
 			{20, 5 * time.Millisecond, 100 * time.Millisecond, 400 * time.Millisecond},
 			{1, 3 * time.Millisecond, 5 * time.Second, 15 * time.Second},
 		} {
-			near, far := pipe(t, ConnConfig{Config: Config{Interval: c.interval, Timeout: c.timeout}})
+			near, far := pipe(t, heartbeat.ConnConfig{Config: heartbeat.Config{Interval: c.interval, Timeout: c.timeout}})
 			data := random(40 << 10)
 			wrote := make(chan error, 1)
 			go func() { _, err := near.Write(data); wrote <- err }()
@@ -159,7 +158,7 @@ func TestConnPolled(t *testing.T) {
 		start := time.Now()
 		c, r := rawPeer(t, cfg10s)
 		r.drain()
-		r.send(preface(time.Hour), frame(frameData, "abc"))
+		r.send(heartbeat.Preface(time.Hour), heartbeat.Frame(heartbeat.FrameData, "abc"))
 		reads, err := 0, error(os.ErrDeadlineExceeded)
 		for errors.Is(err, os.ErrDeadlineExceeded) {
 			require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Second)))
@@ -187,7 +186,7 @@ func TestConnEndAfterData(t *testing.T) {
 			cfg.OnPing = func([]byte) { time.Sleep(100 * time.Microsecond) }
 			c, r := rawPeer(t, cfg)
 			r.drain()
-			go r.Write([]byte(preface(time.Hour) + frame(frameData, "abc") + frame(frameEnd, "") + numbered(framePing, 1, "")))
+			go r.Write([]byte(heartbeat.Preface(time.Hour) + heartbeat.Frame(heartbeat.FrameData, "abc") + heartbeat.Frame(heartbeat.FrameEnd, "") + heartbeat.Numbered(heartbeat.FramePing, 1, "")))
 			b := make([]byte, 100)
 			time.Sleep(time.Duration(rand.IntN(200)) * time.Microsecond)
 			n, err := c.Read(b)

@@ -1,4 +1,4 @@
-package heartbeat
+package heartbeat_test
 
 import (
 	"context"
@@ -11,11 +11,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-keepalive/keepalive/heartbeat"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-var tenSeconds = Config{Interval: 10 * time.Second, Timeout: 25 * time.Second}
+var tenSeconds = heartbeat.Config{Interval: 10 * time.Second, Timeout: 25 * time.Second}
 
 // virtual runs f in virtual time. It fails when f leaves a goroutine behind. It is not
 // parallel: it waits for nothing, and would disturb those that do, in real time.
@@ -30,7 +31,7 @@ func TestRunLife(t *testing.T) {
 		why := errors.New("enough")
 		start := time.Now()
 		var pings []time.Duration
-		err := Run(ctx, tenSeconds, func(context.Context) error {
+		err := heartbeat.Run(ctx, tenSeconds, func(context.Context) error {
 			pings = append(pings, time.Since(start))
 			if len(pings) == 3 {
 				time.AfterFunc(5*time.Second, func() { cancel(why) })
@@ -50,7 +51,7 @@ func TestRunDeath(t *testing.T) {
 		failed := errors.New("no answer")
 		pings := 0
 		var during context.Context
-		err := Run(t.Context(), tenSeconds, func(ctx context.Context) error {
+		err := heartbeat.Run(t.Context(), tenSeconds, func(ctx context.Context) error {
 			if pings++; pings == 1 {
 				return nil
 			}
@@ -58,7 +59,7 @@ func TestRunDeath(t *testing.T) {
 			assert.NoError(t, ctx.Err())
 			return failed
 		})
-		assert.Equal(t, &DeadError{Silence: 25 * time.Second, Unanswered: 2, Err: failed}, err)
+		assert.Equal(t, &heartbeat.DeadError{Silence: 25 * time.Second, Unanswered: 2, Err: failed}, err)
 		assert.Equal(t, 35*time.Second, time.Since(start))
 		assert.Equal(t, 3, pings, "a failed one is tried again after Interval")
 		assert.Error(t, during.Err())
@@ -74,13 +75,13 @@ func TestRunDeaf(t *testing.T) {
 		start := time.Now()
 		var pings atomic.Int32
 		deaf := func(context.Context) error { pings.Add(1); <-release; return nil }
-		err := Run(t.Context(), tenSeconds, deaf)
-		assert.Equal(t, &DeadError{Silence: 25 * time.Second, Unanswered: 1}, err)
+		err := heartbeat.Run(t.Context(), tenSeconds, deaf)
+		assert.Equal(t, &heartbeat.DeadError{Silence: 25 * time.Second, Unanswered: 1}, err)
 		assert.Equal(t, 25*time.Second, time.Since(start))
 
 		ctx, cancel := context.WithTimeout(t.Context(), 12*time.Second)
 		defer cancel()
-		assert.Equal(t, context.DeadlineExceeded, Run(ctx, tenSeconds, deaf))
+		assert.Equal(t, context.DeadlineExceeded, heartbeat.Run(ctx, tenSeconds, deaf))
 		assert.Equal(t, 37*time.Second, time.Since(start))
 		assert.EqualValues(t, 2, pings.Load())
 	})
@@ -91,12 +92,12 @@ func TestRunContext(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		start := time.Now()
 		ended := make(chan time.Duration, 1)
-		err := Run(t.Context(), tenSeconds, func(ctx context.Context) error {
+		err := heartbeat.Run(t.Context(), tenSeconds, func(ctx context.Context) error {
 			<-ctx.Done()
 			ended <- time.Since(start)
 			return ctx.Err()
 		})
-		var dead *DeadError
+		var dead *heartbeat.DeadError
 		require.ErrorAs(t, err, &dead)
 		assert.Equal(t, 25*time.Second, <-ended)
 	})
@@ -108,7 +109,7 @@ func TestRunJustInTime(t *testing.T) {
 		for range 10 {
 			start := time.Now()
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-			assert.Equal(t, context.DeadlineExceeded, Run(ctx, tenSeconds, func(context.Context) error {
+			assert.Equal(t, context.DeadlineExceeded, heartbeat.Run(ctx, tenSeconds, func(context.Context) error {
 				time.Sleep(15*time.Second - 1)
 				return nil
 			}))
@@ -125,7 +126,7 @@ func TestRunOver(t *testing.T) {
 		for _, cause := range []error{net.ErrClosed, io.EOF} {
 			start := time.Now()
 			over := fmt.Errorf("write: %w", cause)
-			assert.Equal(t, over, Run(t.Context(), tenSeconds, func(context.Context) error { return over }))
+			assert.Equal(t, over, heartbeat.Run(t.Context(), tenSeconds, func(context.Context) error { return over }))
 			assert.Equal(t, 10*time.Second, time.Since(start))
 		}
 	})
@@ -138,25 +139,18 @@ func TestRunCanceledFirst(t *testing.T) {
 		for range 50 {
 			ctx, cancel := context.WithCancelCause(t.Context())
 			why := errors.New("enough")
-			assert.Equal(t, why, Run(ctx, tenSeconds, func(context.Context) error {
+			assert.Equal(t, why, heartbeat.Run(ctx, tenSeconds, func(context.Context) error {
 				cancel(why)
 				return net.ErrClosed
 			}))
-			assert.Equal(t, why, Run(ctx, tenSeconds, func(context.Context) error { return errors.New("not called") }))
+			assert.Equal(t, why, heartbeat.Run(ctx, tenSeconds, func(context.Context) error { return errors.New("not called") }))
 		}
 	})
 }
 
 func TestRunBad(t *testing.T) {
 	t.Parallel()
-	assert.EqualError(t, Run(t.Context(), tenSeconds, nil), "heartbeat: Run: ping is nil")
-}
-
-// suspend has the machine sleep for d, as the clocks show it: the monotonic one
-// stands still. It takes a test that is not parallel.
-func suspend(t *testing.T, d time.Duration) {
-	suspended.Add(int64(d))
-	t.Cleanup(func() { suspended.Add(-int64(d)) })
+	assert.EqualError(t, heartbeat.Run(t.Context(), tenSeconds, nil), "heartbeat: Run: ping is nil")
 }
 
 // TestRunSuspended: after the machine slept, there is a full round before the
@@ -165,15 +159,15 @@ func TestRunSuspended(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		pings := []time.Duration{}
-		err := Run(t.Context(), tenSeconds, func(ctx context.Context) error {
+		err := heartbeat.Run(t.Context(), tenSeconds, func(ctx context.Context) error {
 			pings = append(pings, time.Since(start))
 			if len(pings) == 2 {
 				time.Sleep(time.Second)
-				suspend(t, time.Hour)
+				heartbeat.Suspend(t, time.Hour)
 			}
 			return errors.New("no answer")
 		})
-		var dead *DeadError
+		var dead *heartbeat.DeadError
 		require.ErrorAs(t, err, &dead)
 		// It is noticed 1 s later, when the ping has ended, which is the new round's start.
 		assert.Equal(t, []time.Duration{10 * time.Second, 20 * time.Second, 21 * time.Second, 31 * time.Second, 41 * time.Second}, pings)

@@ -1,6 +1,6 @@
 //go:build unix
 
-package heartbeat
+package heartbeat_test
 
 import (
 	"errors"
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/heartbeat"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -57,7 +58,7 @@ func TestStoppedPeer(t *testing.T) {
 	l := listen(t)
 	other, _ := startChild(t, "echo", l)
 	conn := accept(t, l)
-	c, err := NewConn(conn, quick)
+	c, err := heartbeat.NewConn(conn, quick)
 	require.NoError(t, err)
 	defer c.Close()
 	other2, _ := startChild(t, "echo", l)
@@ -66,7 +67,7 @@ func TestStoppedPeer(t *testing.T) {
 	if err := keepalive.Enable(bare, o); !errors.Is(err, errors.ErrUnsupported) {
 		require.NoError(t, err)
 	}
-	_, err = io.ReadFull(bare, make([]byte, prefaceLen))
+	_, err = io.ReadFull(bare, make([]byte, heartbeat.PrefaceLen))
 	require.NoError(t, err)
 	require.NoError(t, other2.Signal(syscall.SIGSTOP))
 	stopped := time.Now()
@@ -96,7 +97,7 @@ func TestStoppedSelf(t *testing.T) {
 	t.Parallel()
 	l := listen(t)
 	p, words := startChild(t, "watch", l)
-	var c *Conn
+	var c *heartbeat.Conn
 	for i := range 3 {
 		conn := accept(t, l)
 		if i > 0 {
@@ -104,7 +105,7 @@ func TestStoppedSelf(t *testing.T) {
 			continue
 		}
 		var err error
-		c, err = NewConn(conn, ConnConfig{Config: Config{Interval: quick.Interval, Timeout: time.Minute}})
+		c, err = heartbeat.NewConn(conn, heartbeat.ConnConfig{Config: heartbeat.Config{Interval: quick.Interval, Timeout: time.Minute}})
 		require.NoError(t, err)
 		defer c.Close()
 	}
@@ -130,7 +131,7 @@ func TestKilledPeer(t *testing.T) {
 	t.Parallel()
 	l := listen(t)
 	other, _ := startChild(t, "echo", l)
-	c, err := NewConn(accept(t, l), quick)
+	c, err := heartbeat.NewConn(accept(t, l), quick)
 	require.NoError(t, err)
 	defer c.Close()
 	_, err = c.Write([]byte("abc"))

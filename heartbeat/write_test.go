@@ -1,4 +1,4 @@
-package heartbeat
+package heartbeat_test
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-keepalive/keepalive/heartbeat"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -19,7 +20,7 @@ import (
 // change counts for what is pending.
 func TestConnDeadlines(t *testing.T) {
 	virtual(t, func(t *testing.T) {
-		c, r := rawPeer(t, ConnConfig{Config: Config{Interval: time.Hour, Timeout: 2 * time.Hour}})
+		c, r := rawPeer(t, heartbeat.ConnConfig{Config: heartbeat.Config{Interval: time.Hour, Timeout: 2 * time.Hour}})
 		b := make([]byte, 10)
 		for range 3 { // the background has both, for the preface has not come and not gone
 			start := time.Now()
@@ -46,7 +47,7 @@ func TestConnDeadlines(t *testing.T) {
 		}
 		c.SetDeadline(time.Time{})
 		r.drain()
-		r.send(preface(time.Hour), frame(frameData, "abc"))
+		r.send(heartbeat.Preface(time.Hour), heartbeat.Frame(heartbeat.FrameData, "abc"))
 		c.SetReadDeadline(time.Now().Add(-time.Second))
 		synctest.Wait()
 		_, err := c.Read(b)
@@ -65,7 +66,7 @@ func TestConnDeadlines(t *testing.T) {
 func TestConnExpired(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		near, far := pipe(t, cfg10s)
-		for _, c := range []*Conn{near, far} {
+		for _, c := range []*heartbeat.Conn{near, far} {
 			require.NoError(t, c.SetDeadline(time.Now().Add(time.Second)))
 		}
 		time.Sleep(time.Hour)
@@ -90,7 +91,7 @@ func TestConnResync(t *testing.T) {
 				x.SetWriteBuffer(64 << 10)
 				a, b = x, y
 			}
-			near, far := wrap(t, a, b, ConnConfig{Config: Config{Interval: time.Millisecond, Timeout: time.Minute, Jitter: 1}})
+			near, far := wrap(t, a, b, heartbeat.ConnConfig{Config: heartbeat.Config{Interval: time.Millisecond, Timeout: time.Minute, Jitter: 1}})
 			data := random(4 << 20)
 			timeouts := 0
 			var wg sync.WaitGroup
