@@ -79,9 +79,9 @@ func (r *reader) close() {
 	defer r.mu.Unlock()
 	r.state.closed = true
 	r.deadline.set(time.Time{})
-	r.lent, r.filled, r.start = nil, 0, r.end
+	r.lent, r.state.filled, r.unread.start = nil, 0, r.unread.end
 	if r.socket.ok() || r.state.finished {
-		r.release()
+		r.unread.release()
 	}
 	r.cond.Broadcast()
 }
@@ -117,7 +117,7 @@ func (c *Conn) linger() {
 func (w *writer) waitSent() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for !w.state.failed && (w.sending || w.writing || len(w.rest) > 0 || w.control.last) {
+	for !w.state.failed && (w.state.sending || w.state.writing || len(w.rest) > 0 || w.control.last) {
 		w.cond.Wait()
 	}
 	return !w.state.failed

@@ -9,19 +9,6 @@ import (
 	"time"
 )
 
-const (
-	// bufferSize is the size of a pooled buffer, and so a limit to what is read before
-	// the application asks for it.
-	bufferSize = 16 << 10
-
-	// idleSize is the size of the buffer in which an idle connection waits for bytes.
-	idleSize = 512
-)
-
-type buffer [bufferSize]byte
-
-var buffers = sync.Pool{New: func() any { return new(buffer) }}
-
 // reader has what arrives. Only the goroutine of readLoop reads the connection. Data
 // goes into the buffer of a Read that waits, or else into a buffer of the reader.
 type reader struct {
@@ -31,16 +18,13 @@ type reader struct {
 	heard  atomic.Int64 // when the last byte arrived
 	data   atomic.Int64 // when the last byte of a data frame did
 
-	mu         sync.Mutex
-	cond       sync.Cond // for everything that waits
-	pooled     *buffer   // nil if unread is in idle
-	idle       []byte
-	start, end int    // of the unread data
-	lent       []byte // the buffer of a Read that waits
-	filled     int    // bytes in the buffer that was lent
-	deadline   deadline
-	err        error // returned after the data
-	state      readState
+	mu       sync.Mutex
+	cond     sync.Cond // for everything that waits
+	unread   readBuffer
+	lent     []byte // the buffer of a Read that waits
+	deadline deadline
+	err      error // returned after the data
+	state    readState
 }
 
 // readState is how far reading has got.
@@ -49,6 +33,7 @@ type readState struct {
 	closed   bool // Close was called: data is dropped
 	received bool // and the peer has received all that was written
 	finished bool // readLoop has returned
+	filled   int  // bytes in the buffer that was lent
 	last     int  // bytes that the last read returned
 }
 
@@ -72,12 +57,12 @@ func (r *reader) read(b []byte) (n int, err error) {
 	defer r.mu.Unlock()
 	lending := false
 	for {
-		unread := r.end - r.start
+		unread := r.unread.len()
 		switch {
 		case r.state.closed:
 			err = net.ErrClosed
-		case lending && r.filled > 0:
-			n, r.filled = r.filled, 0
+		case lending && r.state.filled > 0:
+			n, r.state.filled = r.state.filled, 0
 			return n, nil
 		case r.deadline.passed() && (unread > 0 || r.err == nil):
 			err = os.ErrDeadlineExceeded
@@ -88,7 +73,7 @@ func (r *reader) read(b []byte) (n int, err error) {
 		case r.err != nil:
 			err = r.err
 		default:
-			if r.lent == nil && r.filled == 0 && r.socket.ok() {
+			if r.lent == nil && r.state.filled == 0 && r.socket.ok() {
 				r.lent, lending = b, true
 			}
 			r.cond.Wait()
@@ -103,31 +88,16 @@ func (r *reader) read(b []byte) (n int, err error) {
 
 // take takes unread data. The caller has mu.
 func (r *reader) take(b []byte) int {
-	n := copy(b, r.buf()[r.start:r.end])
-	r.start += n
-	if r.start == r.end && (r.socket.ok() || r.state.finished) { // readLoop does not use it
-		r.release()
+	n := copy(b, r.unread.data())
+	r.unread.start += n
+	left := r.unread.len()
+	if left == 0 && (r.socket.ok() || r.state.finished) { // readLoop does not use it
+		r.unread.release()
 	}
-	if r.end-r.start <= bufferSize/2 && r.end-r.start+n > bufferSize/2 {
+	if left <= bufferSize/2 && left+n > bufferSize/2 {
 		r.cond.Broadcast()
 	}
 	return n
-}
-
-func (r *reader) buf() []byte {
-	if r.pooled != nil {
-		return r.pooled[:]
-	}
-	return r.idle
-}
-
-// release gives the pooled buffer back. The caller has mu.
-func (r *reader) release() {
-	if r.pooled != nil {
-		buffers.Put(r.pooled)
-		r.pooled = nil
-	}
-	r.start, r.end = 0, 0
 }
 
 // full reports whether there is too much unread data to read more.
@@ -138,7 +108,7 @@ func (r *reader) full() bool {
 }
 
 func (r *reader) isFull() bool {
-	return !r.state.closed && r.end == len(r.buf()) && r.end-r.start > bufferSize/2
+	return !r.state.closed && r.unread.full()
 }
 
 // waitForRoom waits until the application has taken data.
@@ -155,22 +125,7 @@ func (r *reader) target() []byte {
 	if r.lent != nil {
 		return r.lent
 	}
-	old, unread := r.buf(), r.buf()[r.start:r.end]
-	switch {
-	case len(unread) == 0 && r.state.last < idleSize && !r.socket.ok():
-		r.release()
-		if r.idle == nil {
-			r.idle = make([]byte, idleSize)
-		}
-	case len(unread) == 0 && r.pooled != nil:
-		r.start, r.end = 0, 0
-	case r.pooled == nil || r.end == len(old):
-		if r.pooled == nil {
-			r.pooled = buffers.Get().(*buffer)
-		}
-		r.start, r.end = 0, copy(r.pooled[:], unread)
-	}
-	return r.buf()[r.end:]
+	return r.unread.room(r.state.last < idleSize && !r.socket.ok())
 }
 
 // fill reads once.
@@ -217,9 +172,9 @@ func (r *reader) received(b []byte) error {
 	switch {
 	case n == 0 || r.state.closed:
 	case r.lent != nil:
-		r.filled, r.lent = n, nil
+		r.state.filled, r.lent = n, nil
 	default:
-		r.end += n
+		r.unread.end += n
 	}
 	if r.frames.ended && r.err == nil {
 		r.err = io.EOF
@@ -262,8 +217,6 @@ func (r *reader) finish(err error) {
 		r.err = err
 	}
 	r.state.finished = true
-	if r.start == r.end {
-		r.release()
-	}
+	r.unread.releaseEmpty()
 	r.cond.Broadcast()
 }

@@ -55,7 +55,7 @@ func (r *reader) readReady(fd int) bool {
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN:
-			r.releaseUnused()
+			r.unread.releaseEmpty()
 			return false
 		case err != nil:
 			r.socket.err = os.NewSyscallError("read", err)
@@ -66,13 +66,7 @@ func (r *reader) readReady(fd int) bool {
 			r.socket.err = r.received(b[:n])
 			r.socket.lent = lent && r.lent == nil
 		}
-		r.releaseUnused()
+		r.unread.releaseEmpty()
 		return true
-	}
-}
-
-func (r *reader) releaseUnused() {
-	if r.start == r.end {
-		r.release()
 	}
 }

@@ -26,8 +26,6 @@ type writer struct {
 
 	mu       sync.Mutex
 	cond     sync.Cond // for everything that waits
-	writing  bool      // a Write is under way
-	sending  bool      // a goroutine is inside conn.Write
 	rest     []byte    // of a frame, is sent before anything else
 	pooled   *buffer   // holds rest, unless it is nil
 	control  controlQueue
@@ -43,6 +41,8 @@ type sendError struct{ error }
 
 // writeState is how far writing has got.
 type writeState struct {
+	writing  bool // a Write is under way
+	sending  bool // a goroutine is inside conn.Write
 	ended    bool // by CloseWrite
 	failed   bool // nothing more can be sent
 	timedOut bool // the last Write to conn returned a timeout
@@ -72,26 +72,26 @@ func (c *Conn) Write(b []byte) (int, error) {
 func (w *writer) write(b []byte) (n int, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	err = w.wait(&w.writing)
+	err = w.wait(&w.state.writing)
 	switch {
 	case err != nil:
 		return 0, err
 	case w.state.ended:
 		return 0, errWriteEnded
 	}
-	w.writing = true
+	w.state.writing = true
 	for n < len(b) {
-		if err = w.wait(&w.sending); err != nil {
+		if err = w.wait(&w.state.sending); err != nil {
 			break
 		}
 		if w.direct.possible {
 			n += w.sendDirect(b[n:min(len(b), n+maxData)])
 		} else {
 			n += w.sendCopy(b[n:])
-			w.wait(&w.sending)
+			w.wait(&w.state.sending)
 		}
 	}
-	w.writing = false
+	w.state.writing = false
 	w.start()
 	w.cond.Broadcast()
 	if err == nil && w.state.failed {
@@ -155,11 +155,11 @@ func (w *writer) sendDirect(b []byte) int {
 	d := &w.direct
 	control := w.control.take(d.head[:0], false)
 	head := appendHeader(control, frameData, len(b))
-	w.sending, d.active = true, true
+	w.state.sending, d.active = true, true
 	w.mu.Unlock()
 	n, rest, err := w.sendFrame(head, b)
 	w.mu.Lock()
-	w.sending, d.active = false, false
+	w.state.sending, d.active = false, false
 	if d.interrupted {
 		d.interrupted = false
 		w.conn.SetWriteDeadline(time.Time{})
@@ -225,8 +225,8 @@ func (w *writer) wrote(n int, err error) {
 // start has flush send what is due, unless another goroutine is sending. The caller
 // has mu.
 func (w *writer) start() {
-	if !w.sending && !w.state.failed && (len(w.rest) > 0 || w.control.any(!w.writing)) {
-		w.sending = true
+	if !w.state.sending && !w.state.failed && (len(w.rest) > 0 || w.control.any(!w.state.writing)) {
+		w.state.sending = true
 		go w.flush()
 	}
 }
@@ -238,7 +238,7 @@ func (w *writer) flush() {
 	defer w.mu.Unlock()
 	for !w.state.failed {
 		if len(w.rest) == 0 {
-			w.rest = w.control.take(b[:0], !w.writing)
+			w.rest = w.control.take(b[:0], !w.state.writing)
 		}
 		if len(w.rest) == 0 {
 			break
@@ -253,7 +253,7 @@ func (w *writer) flush() {
 		w.rest = rest[n:]
 		w.wrote(n, err)
 	}
-	w.sending = false
+	w.state.sending = false
 	w.cond.Broadcast()
 }
 
