@@ -136,7 +136,7 @@ const minRTO = 200 * time.Millisecond
 // defaults; to read them, Suspect creates a socket.
 //
 // For example, with Idle 45s, Interval 5s and Count 3 a dead peer is suspect at most 6s
-// after the first probe is due, and the kernel drops the connection after 15s.
+// after the first probe is due. The kernel drops the connection after 15s.
 //
 // Suspect can be wrong. Packet loss and long delays make a live peer suspect. If o was set
 // after a long silence, a live peer can be suspect until it answers the first probe. A dead
@@ -194,10 +194,15 @@ func (p *platform) suspect(i Info, o Options) bool {
 //   - the receive window of the peer is closed;
 //   - the system does not report Silence.
 //
-// The connection can be dropped later than that: by 1/8 because of late timers, by
-// Interval − Idle if that is positive, by 2·(RTT + 0.2s) with data in flight, and by an
-// Interval if o was set after a long silence. It can be dropped an Interval earlier if
-// UserTimeout ends while a probe is late. On FreeBSD the estimate ignores UserTimeout.
+// The connection can be dropped later than that:
+//
+//   - by 1/8, because timers can be late;
+//   - by Interval − Idle, if Interval is longer;
+//   - by 2·(RTT + 0.2s) with data in flight;
+//   - by an Interval, if o was set after a long silence.
+//
+// It can be dropped an Interval earlier if UserTimeout ends while a probe is late. On FreeBSD
+// the estimate ignores UserTimeout.
 func (i Info) Remaining(o Options) (d time.Duration, ok bool) { return host.variant().remaining(i, o) }
 
 func (p *platform) remaining(i Info, o Options) (time.Duration, bool) {
