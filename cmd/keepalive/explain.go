@@ -70,12 +70,17 @@ the timeouts:
 }
 
 // completeOptions completes the argument OPTIONS.
-func completeOptions(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+func completeOptions(_ *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	return []cobra.Completion{"detect-within=", "keep-open=", "idle=", "interval=", "count=", "user-timeout=", "on", "off"},
-		cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	all := []cobra.Completion{"detect-within=", "keep-open=", "idle=", "interval=", "count=", "user-timeout=", "on", "off"}
+	if i := strings.LastIndexByte(begun, ','); i >= 0 {
+		for j := range all {
+			all[j] = begun[:i+1] + all[j]
+		}
+	}
+	return all, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
 // addOutputFlag adds -o to a command that writes text or one JSON object.
@@ -104,9 +109,9 @@ func middleboxSources() string {
 		if i > 0 {
 			b.WriteString("\n")
 		}
-		fmt.Fprintf(&b, "%s, %s:", m.Name, text.Duration(time.Duration(m.IdleTimeout)))
+		fmt.Fprintf(&b, "  %s, %s:", m.Name, text.Duration(time.Duration(m.IdleTimeout)))
 		for _, source := range m.Sources {
-			b.WriteString("\n" + strings.TrimPrefix(source, "https://"))
+			b.WriteString("\n    " + strings.TrimPrefix(source, "https://"))
 		}
 	}
 	return b.String()

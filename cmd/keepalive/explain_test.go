@@ -18,7 +18,7 @@ func TestExplainUsage(t *testing.T) {
 	}{
 		{[]string{}, "accepts 1 arg(s), received 0: see keepalive explain --help"},
 		{[]string{"idle=1s", "count=3"}, "accepts 1 arg(s), received 2: see keepalive explain --help"},
-		{[]string{"garbage"}, `OPTIONS "garbage": keepalive: "garbage": unknown word`},
+		{[]string{"garbage"}, `OPTIONS "garbage": "garbage": unknown word`},
 		{[]string{"idle=-1s"}, "must not be negative"},
 		{[]string{""}, "no settings"},
 		{[]string{"on", "--connections", "0"}, "--connections 0: must be between 1 and 1000000000"},

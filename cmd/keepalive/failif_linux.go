@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -11,15 +12,15 @@ import (
 
 // condition is a value of --fail-if.
 type condition struct {
-	verb, text string // of the error, after the number of connections: "has" or "have", for example
+	one, many string // what is wrong, after the number of connections
 
-	// holds reports whether a socket meets the condition, if that is known.
+	// holds reports whether a connection meets the condition, if that is known.
 	holds func(s *sockets.Socket) (holds, known bool)
 }
 
-func parseConditions(texts []string) ([]condition, error) {
+func parseConditions(values []string) ([]condition, error) {
 	var all []condition
-	for _, value := range texts {
+	for _, value := range values {
 		limit, isTime := strings.CutPrefix(value, "detection>")
 		switch {
 		case isTime:
@@ -27,20 +28,19 @@ func parseConditions(texts []string) ([]condition, error) {
 			if err != nil || d <= 0 {
 				return nil, usagef("--fail-if %q: the time must be positive and have a unit, for example detection>2m", value)
 			}
-			all = append(all, condition{"detect", "a dead peer later than " + text.Duration(d), func(s *sockets.Socket) (bool, bool) {
+			what := "a dead peer later than " + text.Duration(d)
+			all = append(all, condition{"connection detects " + what, "connections detect " + what, func(s *sockets.Socket) (bool, bool) {
 				time, known := detectionTime(s)
-				return s.State.Connected() && time > d, known || !s.State.Connected()
+				return time > d, known
 			}})
 		case value == "without-keepalive":
-			all = append(all, condition{"have", "keepalive off", func(s *sockets.Socket) (bool, bool) {
+			all = append(all, condition{"connection has keepalive off", "connections have keepalive off", func(s *sockets.Socket) (bool, bool) {
 				on, known := s.Keepalive()
-				return s.State.Connected() && !on, known || !s.State.Connected()
+				return !on, known
 			}})
 		case value == "suspect":
-			all = append(all, condition{"have", "a peer that is probably dead", func(s *sockets.Socket) (bool, bool) {
-				suspect, known := s.Suspect()
-				return suspect, known || !s.State.Connected()
-			}})
+			const what = "a peer that is probably dead"
+			all = append(all, condition{"connection has " + what, "connections have " + what, (*sockets.Socket).Suspect})
 		default:
 			return nil, usagef("--fail-if %q: must be without-keepalive, suspect or detection>TIME", value)
 		}
@@ -48,33 +48,42 @@ func parseConditions(texts []string) ([]condition, error) {
 	return all, nil
 }
 
-// check returns an error if sockets meet one of the conditions, or could not be checked.
-func check(conditions []condition, all []*sockets.Socket) error {
-	var reasons []string
-	unknown := 0
-	for _, c := range conditions {
-		met := 0
-		for _, s := range all {
-			switch holds, known := c.holds(s); {
-			case !known:
-				unknown++
-			case holds:
-				met++
-			}
+// check returns an error if connections meet one of the conditions, or could not be checked.
+func check(conditions []condition, t sockets.Table) error {
+	if len(conditions) == 0 {
+		return nil
+	}
+	met := make([]int, len(conditions))
+	unknown := t.Hidden
+	for _, s := range t.Sockets {
+		if !s.State.Connected() || s.Closed() {
+			continue
 		}
-		if met > 0 {
-			verb := c.verb
-			if met == 1 {
-				verb = map[string]string{"have": "has", "detect": "detects"}[verb]
+		allKnown := true
+		for i, c := range conditions {
+			holds, known := c.holds(s)
+			if known && holds {
+				met[i]++
 			}
-			reasons = append(reasons, fmt.Sprintf("%s %s %s", plural(met, "connection"), verb, c.text))
+			allKnown = allKnown && known
+		}
+		if !allKnown {
+			unknown++
+		}
+	}
+	var reasons []string
+	for i, c := range conditions {
+		if met[i] > 0 {
+			reasons = append(reasons, number(met[i], c.one, c.many))
 		}
 	}
 	switch {
 	case len(reasons) > 0:
-		return fmt.Errorf("%s", strings.Join(reasons, ", "))
+		return errors.New(strings.Join(reasons, ", "))
 	case unknown > 0:
-		return checkFailed{fmt.Errorf("%s could not be checked: %s", plural(unknown, "connection"), rights())}
+		return checkFailed{fmt.Errorf("%s could not be checked: %s", plural(unknown, "socket"), rights())}
+	case t.ClosedNamespaces > 0:
+		return checkFailed{fmt.Errorf("%s could not be checked: requires CAP_SYS_ADMIN", plural(t.ClosedNamespaces, "network namespace"))}
 	}
 	return nil
 }

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/sockets"
@@ -26,16 +28,21 @@ type filterFlags struct {
 	flags *pflag.FlagSet
 }
 
-func (f *filterFlags) add(flags *pflag.FlagSet) {
+func (f *filterFlags) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
 	f.flags = flags
 	flags.IntSliceVarP(&f.pids, "pid", "p", nil, "sockets of these process `IDs`")
 	flags.StringSliceVarP(&f.names, "process", "n", nil, "sockets of processes with these `names`, as in /proc/PID/comm")
 	flags.IntSliceVar(&f.ports, "port", nil, "sockets with these local or remote `ports`")
 	flags.StringSliceVar(&f.remotes, "remote", nil, "connections to these `addresses`, for example 10.0.0.0/8")
 	flags.StringSliceVar(&f.states, "state", nil, "sockets in these `states`: "+strings.Join(sockets.States(), ", "))
-	flags.StringSliceVar(&f.namespaces, "netns", nil, "sockets of these network `namespaces`: inode numbers, or paths such as /proc/PID/ns/net")
+	flags.StringSliceVar(&f.namespaces, "netns", nil, "sockets of these network `namespaces`: inode numbers, or paths such as /proc/PID/ns/net or /run/netns/NAME")
 	flags.BoolVar(&f.withoutKeepalive, "without-keepalive", false, "connections on which keepalive is off")
-	flags.BoolVar(&f.suspect, "suspect", false, "connections whose peer is probably dead")
+	flags.BoolVar(&f.suspect, "suspect", false, "connections whose peer is probably dead, because something is unanswered")
+	for _, name := range []string{"pid", "process", "port", "remote"} {
+		complete(cmd, name)
+	}
+	complete(cmd, "state", sockets.States()...)
 }
 
 // filter returns the filter that the flags stand for.
@@ -50,6 +57,11 @@ func (f *filterFlags) filter() (sockets.Filter, error) {
 	for _, pid := range f.pids {
 		if pid <= 0 {
 			return filter, usagef("--pid %d: must be positive", pid)
+		}
+	}
+	for _, name := range f.names {
+		if len(name) > 15 {
+			return filter, usagef("--process %q: Linux cuts names after 15 bytes, for example %q", name, name[:15])
 		}
 	}
 	for _, port := range f.ports {
@@ -68,18 +80,16 @@ func (f *filterFlags) filter() (sockets.Filter, error) {
 	for _, name := range f.states {
 		state, err := sockets.ParseState(name)
 		if err != nil {
-			return filter, usagef("--state: %w", err)
+			return filter, usagef("--state %q: must be one of %s", name, strings.Join(sockets.States(), ", "))
 		}
 		filter.States = append(filter.States, state)
 	}
 	for _, text := range f.namespaces {
-		inode, err := strconv.ParseUint(text, 10, 64)
+		n, err := parseNamespace(text)
 		if err != nil {
-			if inode, err = sockets.NamespaceOf(text); err != nil {
-				return filter, fmt.Errorf("--netns: %w", err)
-			}
+			return filter, fmt.Errorf("--netns: %w", err)
 		}
-		filter.Namespaces = append(filter.Namespaces, inode)
+		filter.Namespaces = append(filter.Namespaces, n)
 	}
 	return filter, nil
 }
@@ -87,7 +97,31 @@ func (f *filterFlags) filter() (sockets.Filter, error) {
 func parsePrefix(text string) (netip.Prefix, error) {
 	if !strings.Contains(text, "/") {
 		addr, err := netip.ParseAddr(text)
+		addr = addr.Unmap()
 		return netip.PrefixFrom(addr, addr.BitLen()), err
 	}
-	return netip.ParsePrefix(text)
+	prefix, err := netip.ParsePrefix(text)
+	if err == nil && prefix.Addr().Is4In6() {
+		err = errors.New("an IPv4 address in IPv6")
+	}
+	return prefix, err
+}
+
+// parseNamespace returns the network namespace with an inode number, such as 4026531840 or
+// net:[4026531840], or at a path.
+func parseNamespace(text string) (sockets.Namespace, error) {
+	digits := strings.TrimSuffix(strings.TrimPrefix(text, "net:["), "]")
+	inode, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil {
+		return sockets.NamespaceAt(text)
+	}
+	all, err := sockets.Namespaces()
+	if err != nil {
+		return sockets.Namespace{}, err
+	}
+	i := slices.IndexFunc(all, func(n sockets.Namespace) bool { return n.Inode == inode })
+	if i < 0 {
+		return sockets.Namespace{}, fmt.Errorf("no process that this one may see is in network namespace %d", inode)
+	}
+	return all[i], nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"math"
+	"time"
 
 	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/sockets"
 )
@@ -48,11 +49,11 @@ func toJSON(s *sockets.Socket) socketJSON {
 	j := socketJSON{
 		PIDs: pids(s), UID: s.UID, Namespace: s.Namespace, Multipath: s.Multipath, State: s.State.String(), Local: s.Local.String(),
 		Remote:     known(s.Remote.String(), s.State != sockets.Listen),
-		Silence:    known(s.Info.Silence.Seconds(), s.Info.Silence >= 0),
+		Silence:    known(seconds(s.Info.Silence), s.Info.Silence >= 0),
 		Probes:     known(s.Info.Probes, s.Info.Probes >= 0),
 		Unacked:    known(s.Info.Unacked, s.Info.Unacked >= 0),
 		Retransmit: known(s.Info.Retransmits, s.Info.Retransmits >= 0),
-		MinIdle:    known(s.Derived.MinIdle.Seconds(), s.Derived.MinIdle > 0),
+		MinIdle:    known(seconds(s.Derived.MinIdle), s.Derived.MinIdle > 0),
 		Keepalive:  known(s.Keepalive()),
 		Suspect:    known(s.Suspect()),
 	}
@@ -64,9 +65,12 @@ func toJSON(s *sockets.Socket) socketJSON {
 		j.Options = known(s.Options.String(), true)
 	}
 	d, ok := detectionTime(s)
-	j.Detection = known(d.Seconds(), ok && d != math.MaxInt64)
+	j.Detection = known(seconds(d), ok && d != math.MaxInt64)
 	return j
 }
+
+// seconds returns d with three decimal places at most.
+func seconds(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 }
 
 // known returns a pointer to v, or nil if it is not known.
 func known[T any](v T, ok bool) *T {

@@ -21,23 +21,31 @@ owns it, its keepalive options, and whether its peer is suspect.
 The columns are:
 
   KEEPALIVE     idle time, interval and count, for example 45s:5s:3; or off
-  USER TIMEOUT  the limit for unacknowledged data
+  USER TIMEOUT  the limit for unacknowledged data, if any socket has one
   DETECTION     the time until the kernel detects a dead peer on an idle
                 connection; never if keepalive is off
   SILENCE       the time since the last segment from the peer
   UNANSWERED    probes, or segments, that the peer has not answered yet. The
                 peer is suspect if it should have answered by now.
 
-A listener passes its options on to the connections that it accepts.
+Connections that a listener accepts begin with the options of the listener.
 
-Only root, or a user with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, can read the
-options of other users' sockets. For them, others see what the kernel's timer
-shows: whether keepalive is on, and a lower bound of the idle time, for example
+On a narrow terminal, columns are left out.
+
+The list has the sockets of the network namespaces of all processes, and of
+those in /run/netns. Only root, or a user with CAP_SYS_PTRACE and
+CAP_DAC_READ_SEARCH, can read the options of other users' sockets. Other users
+see what the kernel's timer shows: whether keepalive is on, and a lower bound of
+the idle time (or of the interval, if that is longer), for example
 "on, idle>=45s". A question mark means that a value is not known. Sockets in
 other network namespaces need CAP_SYS_ADMIN.
 
-With --output json, each line is an object. A value that is not known is null.
-With --output metrics, the output has the Prometheus text format.
+A dead peer is not suspect before something is unanswered: data, or a probe. So
+on an idle connection without keepalive, it is never suspect.
+
+With --output json, each line is an object. A value that is not known is null,
+and so is detection_seconds if a dead peer is never detected. With --output
+metrics, the output has the Prometheus text format.
 
 With --fail-if, the exit status is 1 if a socket meets one of the conditions,
 and 3 if no socket meets one, but some could not be checked:
@@ -52,17 +60,21 @@ and 3 if no socket meets one, but some could not be checked:
   keepalive list --port 5432 --fail-if 'detection>2m'
   keepalive list -o json | jq 'select(.suspect)'
   keepalive list -o metrics > keepalive.prom.tmp && mv keepalive.prom.tmp keepalive.prom`,
-		Args: usageArgs(cobra.NoArgs),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unexpected argument %q: list takes only flags, such as --process nginx or --watch=5s", args[0])
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error { return l.run(cmd) },
 	}
-	l.filter.add(cmd.Flags())
-	cmd.Flags().BoolVarP(&l.closed, "all", "a", false, "also connections that their program has closed, while the kernel still sends data")
+	l.filter.add(cmd)
+	cmd.Flags().BoolVarP(&l.closed, "all", "a", false, "also connections that no program holds: closed ones, and those that wait to be accepted")
 	cmd.Flags().StringVarP(&l.format, "output", "o", "text", "output `format`: text, json or metrics")
 	cmd.Flags().DurationVarP(&l.watch, "watch", "w", 0, "repeat the list after this `time` (2s if no time is given)")
 	cmd.Flags().Lookup("watch").NoOptDefVal = "2s"
 	cmd.Flags().StringSliceVar(&l.failIf, "fail-if", nil, "exit with status 1 if a socket meets one of these `conditions`")
 	complete(cmd, "output", "text", "json", "metrics")
-	complete(cmd, "state", sockets.States()...)
 	complete(cmd, "fail-if", "without-keepalive", "suspect", "detection>")
 	return cmd
 }
@@ -83,8 +95,10 @@ func (l *lister) run(cmd *cobra.Command) error {
 		return usagef("--output %q: must be text, json or metrics", l.format)
 	case cmd.Flags().Changed("watch") && l.watch < 100*time.Millisecond:
 		return usagef("--watch %v: must be at least 100ms", l.watch)
-	case l.watch > 0 && len(l.failIf) > 0:
-		return usagef("--fail-if cannot be combined with --watch")
+	case l.watch > 0 && (len(l.failIf) > 0 || l.format == "metrics"):
+		return usagef("--watch cannot be combined with --fail-if or with metrics")
+	case cmd.Flags().Changed("fail-if") && len(l.failIf) == 0:
+		return usagef("--fail-if: must not be empty")
 	}
 	conditions, err := parseConditions(l.failIf)
 	if err != nil {
@@ -97,14 +111,14 @@ func (l *lister) run(cmd *cobra.Command) error {
 	filter.Closed = l.closed
 	out := cmd.OutOrStdout()
 	screen := screenOf(out)
-	for {
+	for first := true; ; first = false {
 		stop := progress(cmd.ErrOrStderr(), "reading the sockets of this host")
 		table, err := sockets.List(filter)
 		stop()
 		var text bytes.Buffer
 		if err == nil {
-			if l.watch > 0 && l.format == "text" {
-				text.WriteString(screen.clear())
+			if l.format == "text" && (!first || screen.width > 0 && l.watch > 0) {
+				text.WriteString(screen.nextPage())
 			}
 			err = write(&text, table, screen)
 		}
@@ -117,12 +131,8 @@ func (l *lister) run(cmd *cobra.Command) error {
 		case err != nil:
 			return err
 		case l.watch == 0:
-			return check(conditions, table.Sockets)
+			return check(conditions, table)
 		}
-		select {
-		case <-time.After(l.watch):
-		case <-cmd.Context().Done():
-			return nil
-		}
+		time.Sleep(l.watch)
 	}
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
 	"math"
 	"net"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/programtest"
 	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/sockets"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 )
@@ -53,8 +56,8 @@ func TestListText(t *testing.T) {
 	out := command(t, filters, "list")
 	local, remote := conn.LocalAddr().String(), conn.RemoteAddr().String()
 	assert.Regexp(t, `PROCESS +LOCAL +REMOTE +STATE +KEEPALIVE +USER TIMEOUT +DETECTION +SILENCE`, out)
-	assert.Regexp(t, `keepalive.test/\d+ +`+remote+` +- +listen +off +never +-\n`, out)
-	assert.Regexp(t, `keepalive.test/\d+ +`+remote+` +`+local+` +established +off +never +\S+\n`, out)
+	assert.Regexp(t, `keepalive.test/\d+ +`+remote+` +- +listen +off +- +never +-\n`, out)
+	assert.Regexp(t, `keepalive.test/\d+ +`+remote+` +`+local+` +established +off +- +never +\S+\n`, out)
 	assert.Regexp(t, `keepalive.test/\d+ +`+local+` +`+remote+` +established +1m30s:5s:3 +1m +1m35s +\S+\n`, out)
 	assert.True(t, strings.HasSuffix(out, "\n\n2 connections, 1 listener. 1 connection would never detect a dead peer while idle.\n"), out)
 }
@@ -166,27 +169,97 @@ func TestFailIf(t *testing.T) {
 	}
 }
 
-// TestCheckUnknown checks sockets about which nothing is known.
+// TestCheckUnknown checks sockets about which something is not known.
 func TestCheckUnknown(t *testing.T) {
-	s := &sockets.Socket{State: sockets.Established, Info: keepalive.Info{Probes: 1}}
-	for _, text := range []string{"without-keepalive", "suspect", "detection>1m"} {
-		conditions, err := parseConditions([]string{text})
+	unknown := &sockets.Socket{State: sockets.Established, Info: keepalive.Info{Probes: 1}}
+	closed := sockets.Table{ClosedNamespaces: 1}
+	hidden := sockets.Table{Hidden: 2}
+	// A socket that the kernel alone holds does not count, and this one has no inode.
+	assert.NoError(t, check([]condition{{"", "", (*sockets.Socket).Suspect}}, sockets.Table{Sockets: []*sockets.Socket{unknown}}))
+	for _, value := range []string{"without-keepalive", "suspect", "detection>1m"} {
+		conditions, err := parseConditions([]string{value, value})
 		require.NoError(t, err)
-		err = check(conditions, []*sockets.Socket{s})
-		assert.ErrorAs(t, err, new(checkFailed), text)
-		assert.ErrorContains(t, err, "1 connection could not be checked: ")
+		for _, c := range conditions {
+			_, known := c.holds(unknown)
+			assert.False(t, known, value)
+		}
+		err = check(conditions, hidden)
+		assert.ErrorAs(t, err, new(checkFailed))
+		assert.ErrorContains(t, err, "2 sockets could not be checked: ")
+		err = check(conditions, closed)
+		assert.ErrorAs(t, err, new(checkFailed))
+		assert.EqualError(t, err, "1 network namespace could not be checked: requires CAP_SYS_ADMIN")
 	}
+}
+
+// TestFailIfWithoutRights checks sockets of root as another user.
+func TestFailIfWithoutRights(t *testing.T) {
+	needRoot(t)
+	_, filters := connect(t)
+	out, status := asNobody(t, append([]string{"list", "--fail-if", "detection>1h"}, filters[2:]...)...) // without --pid
+	assert.Equal(t, 1, status, "keepalive is off: %s", out)
+	conn, filters := connect(t)
+	require.NoError(t, keepalive.Enable(conn, keepalive.Options{}))
+	out, status = asNobody(t, append([]string{"list", "--fail-if", "suspect,detection>1000h", "--remote", conn.RemoteAddr().String()[:9]}, filters[2:]...)...)
+	assert.Equal(t, 1, status, out)
+	out, status = asNobody(t, append([]string{"list", "--fail-if", "suspect", "--process", "keepalive.test"}, filters[2:]...)...)
+	assert.Equal(t, 3, status, out)
+	assert.Contains(t, out, "3 sockets could not be checked: run as root")
+	out, status = asNobody(t, append([]string{"set", "on"}, filters[2:]...)...)
+	assert.Equal(t, 1, status)
+	assert.Contains(t, out, "3 sockets: no right: run as root")
+	assert.Contains(t, out, `could not set all of "on" on 3 sockets`)
+	out, status = asNobody(t, append([]string{"set", "on", "--dry-run"}, filters[2:]...)...)
+	assert.Zero(t, status)
+	assert.Contains(t, out, "It cannot change 3 of them: run as root")
+}
+
+// TestTerminal runs commands on a terminal.
+func TestTerminal(t *testing.T) {
+	conn, filters := connect(t)
+	for _, args := range [][]string{{"set", "on"}, {"set", "on", "--dry-run"}, {"list"}} {
+		line := []string{os.Args[0]}
+		line = append(append(line, args...), filters...)
+		cmd := exec.Command(programtest.Need(t, "script"), "-qec", strings.Join(line, " "), "/dev/null")
+		cmd.Env = append(os.Environ(), "KEEPALIVE_TEST_COMMAND=1", "TERM=xterm")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		assert.NotContains(t, string(out), "panic")
+		if args[0] == "list" {
+			assert.Contains(t, string(out), conn.LocalAddr().String())
+		}
+	}
+}
+
+// TestNames lists a process whose name has control characters.
+func TestNames(t *testing.T) {
+	name := "a\n\x1b[31m\t\"b"
+	s := &sockets.Socket{State: sockets.Established, Owners: []sockets.Owner{{Process: &sockets.Process{PID: 7, Name: name}}}}
+	s.Owners[0].Name = name
+	assert.Equal(t, `a\n\x1b[31m\t"b`, printable(name))
+	assert.Equal(t, `C:\x`, printable(`C:\x`))
+	var out strings.Builder
+	require.NoError(t, writeTable(&out, sockets.Table{Sockets: []*sockets.Socket{s, s}}, screen{}))
+	assert.Equal(t, 5, strings.Count(out.String(), "\n"), out.String())
 }
 
 func TestListWatch(t *testing.T) {
 	_, filters := connect(t)
-	p, err := os.FindProcess(os.Getpid())
+	cmd := commandProcess(append([]string{"list", "--watch=200ms", "-o", "json"}, filters...)...)
+	out, err := cmd.StdoutPipe()
 	require.NoError(t, err)
-	begin := time.Now()
-	time.AfterFunc(time.Second, func() { p.Signal(os.Interrupt) })
-	out := command(t, filters, "list", "--watch=200ms", "-o", "json")
-	assert.GreaterOrEqual(t, time.Since(begin), time.Second)
-	assert.Greater(t, strings.Count(out, "\n"), 3, "it was repeated")
+	require.NoError(t, cmd.Start())
+	lines := bufio.NewScanner(out)
+	for range 3 * 4 { // four times
+		require.True(t, lines.Scan())
+	}
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	assert.Error(t, cmd.Wait(), "it was interrupted")
+}
+
+func TestListNothing(t *testing.T) {
+	out := command(t, []string{"--pid", strconv.Itoa(os.Getpid()), "--state", "last-ack"}, "list")
+	assert.Regexp(t, "^No socket matches. ?", out)
 }
 
 func TestFilterErrors(t *testing.T) {
@@ -200,15 +273,19 @@ func TestFilterErrors(t *testing.T) {
 		{[]string{"--remote", "10.0.0.0/33"}, `--remote "10.0.0.0/33": must be an address or a prefix such as 10.0.0.0/8 or 2001:db8::/32`},
 		{[]string{"--remote", ""}, "--remote: must not be empty"},
 		{[]string{"--process", "a,"}, "--process: must not be empty"},
-		{[]string{"--state", "time-wait"}, `--state: unknown state "time-wait": must be one of [established`},
+		{[]string{"--state", "time-wait"}, `--state "time-wait": must be one of established, `},
+		{[]string{"--process", "more-than-15-bytes"}, `--process "more-than-15-bytes": Linux cuts names after 15 bytes, for example "more-than-15-by"`},
+		{[]string{"--remote", "::ffff:10.0.0.0/104"}, "must be an address or a prefix"},
 		{[]string{"--output", "xml"}, `--output "xml": must be text, json or metrics`},
 		{[]string{"--watch=1ms"}, "--watch 1ms: must be at least 100ms"},
 		{[]string{"--watch=-1s"}, "--watch -1s: must be at least 100ms"},
-		{[]string{"--watch", "--fail-if", "suspect"}, "--fail-if cannot be combined with --watch"},
+		{[]string{"--watch", "--fail-if", "suspect"}, "--watch cannot be combined with --fail-if or with metrics"},
+		{[]string{"--watch", "-o", "metrics"}, "--watch cannot be combined with --fail-if or with metrics"},
+		{[]string{"--fail-if", ""}, "--fail-if: must not be empty"},
 		{[]string{"--fail-if", "detection>"}, `--fail-if "detection>": the time must be positive`},
 		{[]string{"--fail-if", "detection>-1s"}, `--fail-if "detection>-1s": the time must be positive`},
 		{[]string{"--fail-if", "dead"}, `--fail-if "dead": must be without-keepalive, suspect or detection>TIME`},
-		{[]string{"argument"}, `unknown command "argument" for "keepalive list"`},
+		{[]string{"--watch", "5s"}, `unexpected argument "5s": list takes only flags, such as --process nginx or --watch=5s`},
 	} {
 		out, errs, status := keepaliveCommand(append([]string{"list"}, c.args...)...)
 		assert.Equal(t, 2, status, c.args)
@@ -216,11 +293,38 @@ func TestFilterErrors(t *testing.T) {
 		assert.Contains(t, errs, c.want)
 		assert.Equal(t, 1, strings.Count(errs, "\n"), errs)
 	}
-	_, errs, status := keepaliveCommand("list", "--netns", "/nonexistent")
-	assert.Equal(t, 1, status)
-	assert.Contains(t, errs, "--netns: network namespace /nonexistent: no such file or directory")
-	_, errs, status = keepaliveCommand("list", "--netns", "1", "--fail-if", "suspect")
-	assert.Zero(t, status, errs)
+	for value, want := range map[string]string{
+		"/nonexistent":      "--netns: network namespace /nonexistent: no such file or directory",
+		"/etc/passwd":       "--netns: /etc/passwd is not a network namespace",
+		"/proc/self/ns/mnt": "--netns: /proc/self/ns/mnt is not a network namespace",
+		"1":                 "--netns: no process that this one may see is in network namespace 1",
+	} {
+		_, errs, status := keepaliveCommand("list", "--netns", value)
+		assert.Equal(t, 1, status)
+		assert.Equal(t, "keepalive: "+want+"\n", errs)
+	}
+	own, err := os.Readlink("/proc/thread-self/ns/net")
+	require.NoError(t, err)
+	_, filters := connect(t)
+	assert.Equal(t, 3, strings.Count(command(t, filters, "list", "--netns", own, "-o", "json"), "\n"))
+}
+
+// TestMapped selects connections by the IPv4 address of an IPv6 socket.
+func TestMapped(t *testing.T) {
+	ln, err := net.Listen("tcp", ":0")
+	require.NoError(t, err)
+	defer ln.Close()
+	port := strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
+	conn, err := net.Dial("tcp4", "127.0.0.1:"+port)
+	require.NoError(t, err)
+	defer conn.Close()
+	far, err := ln.Accept()
+	require.NoError(t, err)
+	defer far.Close()
+	for _, remote := range []string{"127.0.0.1", "127.0.0.0/8", "::ffff:127.0.0.1"} {
+		out := command(t, []string{"--port", port, "--remote", remote}, "list", "-o", "json")
+		assert.Equal(t, 2, strings.Count(out, "\n"), remote)
+	}
 }
 
 func TestSet(t *testing.T) {
@@ -256,7 +360,7 @@ func TestSetErrors(t *testing.T) {
 	}{
 		{nil, 2, "accepts 1 arg(s), received 0"},
 		{[]string{"on"}, 2, "no filter: name the sockets to change"},
-		{[]string{"idle=1"}, 2, `OPTIONS "idle=1": `},
+		{[]string{"idle=1"}, 2, `keepalive: OPTIONS "idle=1": "idle=1": `},
 		{[]string{"idle=20h"}, 2, `between 1s and 9h6m7s on linux`},
 		{[]string{"on", "--port", "x"}, 2, `invalid argument "x" for "--port"`},
 		{append(filters, "on", "--state", "syn-sent"), 1, "no socket matches the filters"},

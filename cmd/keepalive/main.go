@@ -6,13 +6,13 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
+	"runtime"
+	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,23 +23,17 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run executes the command with args and returns its exit status: 0 for success, 1 for a
-// failure, 2 for wrong usage, 3 for a check that could not be made. A subcommand can choose another one with exitStatus.
+// run executes the command with args and returns its exit status. It is 0 for success, 1 for a
+// failure, 2 for wrong usage, and 3 for a check that could not be made.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	root := newRootCommand()
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	var status exitStatus
-	switch {
-	case err == nil:
+	err := root.Execute()
+	if err == nil {
 		return 0
-	case errors.As(err, &status):
-		return int(status)
 	}
 	fmt.Fprintf(stderr, "keepalive: %v\n", err)
 	switch {
@@ -50,11 +44,6 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	}
 	return 1
 }
-
-// exitStatus is an error that ends the command with that status and without a message.
-type exitStatus int
-
-func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
 
 // usageError is an error in the arguments. It ends the command with status 2.
 type usageError struct{ error }
@@ -77,7 +66,12 @@ OPTIONS is a list of settings in one of these forms:
                       load balancer that drops idle connections after 350s
   on, off             turn keepalive on without changing its times, or off
 
-The exit status is 0 for success, 1 for a failure, and 2 for wrong usage.`,
+All of them but off turn keepalive on. Settings that are not named keep their
+values.
+
+The exit status is 0 for success, 1 for a failure, and 2 for wrong usage. With
+list --fail-if, it is 3 if the check could not be made.`,
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -107,6 +101,27 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
+// version returns the version of the module that this program was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(unknown)"
+	}
+	return info.Main.Version
+}
+
+// needsLinux returns a command that only reports that it needs Linux.
+func needsLinux(name, short string) *cobra.Command {
+	return &cobra.Command{
+		Use:                name,
+		Short:              short + " (Linux only)",
+		DisableFlagParsing: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return fmt.Errorf("keepalive %s needs Linux, and this is %s", name, runtime.GOOS)
+		},
+	}
+}
+
 // checkFailed is an error because of which a check could not be decided. It ends the command with
 // status 3.
 type checkFailed struct{ error }
@@ -121,6 +136,12 @@ func complete(cmd *cobra.Command, flag string, values ...string) {
 	}
 }
 
+// withoutPrefix is an error of package keepalive without the name of the package.
+type withoutPrefix struct{ error }
+
+func (e withoutPrefix) Error() string { return strings.ReplaceAll(e.error.Error(), "keepalive: ", "") }
+func (e withoutPrefix) Unwrap() error { return e.error }
+
 // parseOptions parses the argument OPTIONS, and checks whether this system accepts it.
 func parseOptions(text string) (keepalive.Options, error) {
 	var o keepalive.Options
@@ -129,7 +150,7 @@ func parseOptions(text string) (keepalive.Options, error) {
 		err = o.Validate()
 	}
 	if err != nil {
-		return o, usagef("OPTIONS %q: %w", text, err)
+		return o, usagef("OPTIONS %q: %w", text, withoutPrefix{err})
 	}
 	return o, nil
 }

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -32,4 +35,36 @@ func TestHelp(t *testing.T) {
 	assert.Zero(t, status)
 	assert.Empty(t, errs)
 	assert.Contains(t, out, "OPTIONS")
+}
+
+// TestNeedsLinux runs what the commands for Linux are on other systems.
+func TestNeedsLinux(t *testing.T) {
+	cmd := needsLinux("list", "List")
+	cmd.SetArgs([]string{"--suspect"})
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	assert.EqualError(t, cmd.Execute(), "keepalive list needs Linux, and this is "+runtime.GOOS)
+}
+
+func TestVersion(t *testing.T) {
+	out, _, status := keepaliveCommand("--version")
+	assert.Zero(t, status)
+	assert.Regexp(t, `^keepalive version .+\n$`, out)
+}
+
+// TestMan keeps the lines of lists in the man pages.
+func TestMan(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "man1")
+	_, errs, status := keepaliveCommand("man", dir)
+	assert.Zero(t, status, errs)
+	for name, line := range map[string]string{
+		"keepalive.1":         "idle=45s,interval=5s,count=3,user-timeout=1m   any of these settings",
+		"keepalive-explain.1": "- the numbers behind detect-within and keep-open",
+	} {
+		page, err := os.ReadFile(filepath.Join(dir, name))
+		assert.NoError(t, err)
+		assert.Contains(t, strings.ReplaceAll(string(page), `\-`, "-"), "\n"+line+"\n")
+	}
+	pages, err := filepath.Glob(filepath.Join(dir, "*completion*"))
+	assert.NoError(t, err)
+	assert.Empty(t, pages)
 }

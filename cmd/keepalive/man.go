@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"regexp"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -13,14 +14,31 @@ func newManCommand() *cobra.Command {
 		Short:   "Write the man pages to a folder",
 		Example: "  keepalive man /usr/local/share/man/man1",
 		Args:    usageArgs(cobra.ExactArgs(1)),
-		Hidden:  true,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			root := cmd.Root()
+			root.DisableAutoGenTag = true
+			root.CompletionOptions.DisableDefaultCmd = true
+			for _, c := range root.Commands() {
+				if c.Name() == "completion" {
+					root.RemoveCommand(c)
+				}
+			}
+			indentLists(root)
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return err
 			}
-			root := cmd.Root()
-			root.DisableAutoGenTag = true
-			return doc.GenManTree(root, &doc.GenManHeader{Title: "KEEPALIVE", Section: "1", Source: "keepalive"}, args[0])
+			return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "keepalive"}, args[0])
 		},
+	}
+}
+
+var listLine = regexp.MustCompile(`(?m)^  `)
+
+// indentLists makes lists and tables of the help texts code blocks of Markdown, which package
+// doc expects. Otherwise their lines would be filled.
+func indentLists(cmd *cobra.Command) {
+	cmd.Long = listLine.ReplaceAllString(cmd.Long, "    ")
+	for _, c := range cmd.Commands() {
+		indentLists(c)
 	}
 }

@@ -19,9 +19,7 @@ import (
 // TestListAndSetPrograms lists and changes the connections of real programs, and compares the result with
 // what the kernel reports for each descriptor.
 func TestListAndSetPrograms(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("not supported here: this test needs root")
-	}
+	needRoot(t)
 	for _, p := range programtest.Programs {
 		t.Run(p.Name, func(t *testing.T) {
 			t.Parallel()

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/term"
@@ -47,8 +49,8 @@ func (s screen) line(text string, color int) string {
 	return text
 }
 
-// clear returns what begins a new page: it clears a terminal, and separates pages in a file.
-func (s screen) clear() string {
+// nextPage returns what is between two pages: it clears a terminal, and separates pages in a file.
+func (s screen) nextPage() string {
 	if s.width > 0 {
 		return "\x1b[H\x1b[2J"
 	}
@@ -56,6 +58,7 @@ func (s screen) clear() string {
 }
 
 // progress shows text on w, if that is a terminal, when a second has passed before stop is called.
+// stop can be called again.
 func progress(w io.Writer, text string) (stop func()) {
 	if screenOf(w).width == 0 {
 		return func() {}
@@ -71,13 +74,22 @@ func progress(w io.Writer, text string) (stop func()) {
 			fmt.Fprint(w, "\r\x1b[K")
 		}
 	}()
-	return func() { close(done); <-stopped }
+	return sync.OnceFunc(func() { close(done); <-stopped })
 }
 
 // plural returns the number with the noun, for example "1 connection" or "2 connections".
-func plural(n int, noun string) string {
+func plural(n int, noun string) string { return number(n, noun, noun+"s") }
+
+// number returns the number with one of two texts, for example "1 peer is" or "2 peers are".
+func number(n int, one, many string) string {
 	if n == 1 {
-		return "1 " + noun
+		return "1 " + one
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// printable returns text with control characters quoted, which a program can put into its name.
+func printable(text string) string {
+	q := strconv.Quote(text)
+	return strings.ReplaceAll(strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`), `\\`, `\`)
 }

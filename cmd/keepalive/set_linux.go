@@ -1,9 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -20,17 +21,21 @@ func newSetCommand() *cobra.Command {
 		Use:   "set OPTIONS FILTERS",
 		Short: "Set the options of connections and listeners of running programs",
 		Long: `Set sets OPTIONS on the running connections and listeners that all FILTERS
-select, and reads each one back. The connections that a listener accepts from
-then on get its options. Programs do not notice.
+select, and reads each one back. At least one filter is required. Set never
+changes other sockets. Programs do not notice.
 
-At least one filter is required. Set never changes other sockets.
+Connections that a listener accepts begin with the options of the listener. Some
+programs, for example Redis, set their own options on each accepted connection.
+A program can also change the options later. To prevent that, use keepalive run
+or keepalive attach.
 
 The exit status is 1 if an option could not be set on a socket that still
-exists, or if no socket matches. Changing the sockets of other users requires
-root, or CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH.
+exists, or if no socket matches. Two cases are common:
 
-A program can set its own options later. To prevent that, use keepalive run or
-keepalive attach.`,
+  - Sockets of other users require root, or CAP_SYS_PTRACE and
+    CAP_DAC_READ_SEARCH.
+  - A Multipath TCP listener, which each Go server has, has no user timeout. All
+    other options are set on it.`,
 		Example: `  keepalive set detect-within=1m --process redis-server
   keepalive set idle=45s,interval=5s,count=3 --port 5432 --dry-run
   keepalive set keep-open=350s --remote 10.0.0.0/8 --without-keepalive
@@ -49,11 +54,11 @@ keepalive attach.`,
 			if filter.Empty() {
 				return usagef("no filter: name the sockets to change, for example --process nginx or --port 5432")
 			}
-			stop := progress(cmd.ErrOrStderr(), "setting options")
-			defer stop()
 			if dryRun {
 				return showChanges(cmd, filter, opts)
 			}
+			stop := progress(cmd.ErrOrStderr(), "setting options")
+			defer stop()
 			table, err := sockets.Find(filter)
 			if err != nil {
 				return err
@@ -63,9 +68,8 @@ keepalive attach.`,
 			return report(cmd, table, changes, opts)
 		},
 	}
-	filters.add(cmd.Flags())
+	filters.add(cmd)
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only show the sockets and what they have now")
-	complete(cmd, "state", sockets.States()...)
 	return cmd
 }
 
@@ -78,67 +82,113 @@ func showChanges(cmd *cobra.Command, filter sockets.Filter, opts keepalive.Optio
 	if len(table.Sockets) == 0 {
 		return noSocket(table)
 	}
-	out := cmd.OutOrStdout()
-	writeRows(out, table.Sockets, screenOf(out))
-	fmt.Fprintf(out, "\nkeepalive set would set %q on %s, which have the options above now.\n", opts, plural(len(table.Sockets), "socket"))
-	return nil
+	var text bytes.Buffer
+	writeRows(&text, table.Sockets, screenOf(cmd.OutOrStdout()))
+	fmt.Fprintf(&text, "\nkeepalive set would set %q on %s, which have the options above now.\n", opts, plural(len(table.Sockets), "socket"))
+	denied := 0
+	for _, s := range table.Sockets {
+		if s.Options == nil {
+			denied++
+		}
+	}
+	if denied > 0 {
+		fmt.Fprintf(&text, "It cannot change %d of them: %s.\n", denied, rights())
+	}
+	_, err = text.WriteTo(cmd.OutOrStdout())
+	return err
 }
 
-// report shows how many sockets of each process were changed, and each failure.
+// changedProcess is what set did with the sockets of a process.
+type changedProcess struct {
+	name                   string
+	connections, listeners int
+	failures               []failure
+}
+
+// failure is a reason for which sockets of a process were not changed, or only in part.
+type failure struct {
+	reason  string
+	sockets []*sockets.Socket
+}
+
+// report shows how many sockets of each process were changed, and why others were not.
 func report(cmd *cobra.Command, table sockets.Table, changes []sockets.Change, opts keepalive.Options) error {
 	if len(changes) == 0 {
 		return noSocket(table)
 	}
-	type row struct {
-		process                string
-		connections, listeners int
-	}
-	var rows []*row
-	failed, gone := 0, 0
+	var all []*changedProcess
+	byName := make(map[string]*changedProcess)
+	changed, failed, gone := 0, 0, 0
 	for _, c := range changes {
+		name := ownerText(c.Socket)
+		p := byName[name]
+		if p == nil {
+			p = &changedProcess{name: name}
+			byName[name] = p
+			all = append(all, p)
+		}
 		if c.Err == nil && !inEffect(opts, c.After) {
-			c.Err = fmt.Errorf("the kernel reports %s: has the program changed it again?", c.After)
+			c.Err = fmt.Errorf("the options are %s now: has the program changed them again?", c.After)
 		}
 		switch {
 		case errors.Is(c.Err, sockets.ErrGone):
 			gone++
-			continue
 		case c.Err != nil:
 			failed++
-			text := strings.TrimPrefix(c.Err.Error(), "keepalive: ")
-			if errors.Is(c.Err, errors.ErrUnsupported) {
-				text += "; all other options are set"
-			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "keepalive: %s: %s\n", socketText(c.Socket), text)
-			continue
-		}
-		process := processText(c.Socket)
-		if len(rows) == 0 || rows[len(rows)-1].process != process {
-			rows = append(rows, &row{process: process})
-		}
-		if c.State == sockets.Listen {
-			rows[len(rows)-1].listeners++
-		} else {
-			rows[len(rows)-1].connections++
+			p.fail(c)
+		case c.State == sockets.Listen:
+			changed++
+			p.listeners++
+		default:
+			changed++
+			p.connections++
 		}
 	}
-	if len(rows) > 0 {
-		tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	var text bytes.Buffer
+	if changed > 0 {
+		tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(tw, "PROCESS\tCONNECTIONS\tLISTENERS")
-		for _, r := range rows {
-			fmt.Fprintf(tw, "%s\t%d\t%d\n", r.process, r.connections, r.listeners)
+		for _, p := range all {
+			if p.connections+p.listeners > 0 {
+				fmt.Fprintf(tw, "%s\t%d\t%d\n", p.name, p.connections, p.listeners)
+			}
 		}
 		tw.Flush()
 	}
-	text := fmt.Sprintf("Set %q on %d of %s.", opts, len(changes)-failed-gone, plural(len(changes), "socket"))
+	fmt.Fprintf(&text, "Set %q on %d of %s.", opts, changed, plural(len(changes), "socket"))
 	if gone > 0 {
-		text += fmt.Sprintf(" %s closed meanwhile.", strings.Replace(plural(gone, "socket was"), "socket wass", "sockets were", 1))
+		fmt.Fprintf(&text, " %s closed meanwhile.", number(gone, "socket was", "sockets were"))
 	}
-	fmt.Fprintln(cmd.OutOrStdout(), text)
+	fmt.Fprintln(&text)
+	if _, err := text.WriteTo(cmd.OutOrStdout()); err != nil {
+		return err
+	}
+	for _, p := range all {
+		for _, f := range p.failures {
+			fmt.Fprintf(cmd.ErrOrStderr(), "keepalive: %s: %s: %s\n", p.name, socketsText(f.sockets), f.reason)
+		}
+	}
 	if failed > 0 {
-		return fmt.Errorf("could not set %q on %s", opts, plural(failed, "socket"))
+		return fmt.Errorf("could not set all of %q on %s", opts, plural(failed, "socket"))
 	}
 	return nil
+}
+
+// fail adds the reason of a failure.
+func (p *changedProcess) fail(c sockets.Change) {
+	reason := withoutPrefix{c.Err}.Error()
+	switch {
+	case errors.Is(c.Err, sockets.ErrDenied):
+		reason = "no right: " + rights()
+	case errors.Is(c.Err, errors.ErrUnsupported):
+		reason += "; all other options are set"
+	}
+	i := slices.IndexFunc(p.failures, func(f failure) bool { return f.reason == reason })
+	if i < 0 {
+		i = len(p.failures)
+		p.failures = append(p.failures, failure{reason: reason})
+	}
+	p.failures[i].sockets = append(p.failures[i].sockets, c.Socket)
 }
 
 func noSocket(t sockets.Table) error {
@@ -148,16 +198,18 @@ func noSocket(t sockets.Table) error {
 	return errors.New("no socket matches the filters")
 }
 
-// socketText names a socket in a message.
-func socketText(s *sockets.Socket) string {
-	if s.State == sockets.Listen {
-		kind := "listener"
-		if s.Multipath {
-			kind = "Multipath TCP listener"
-		}
-		return fmt.Sprintf("%s, %s %s", processText(s), kind, s.Local)
+// socketsText names sockets in a message.
+func socketsText(all []*sockets.Socket) string {
+	s := all[0]
+	switch {
+	case len(all) > 1:
+		return fmt.Sprintf("%d sockets", len(all))
+	case s.State != sockets.Listen:
+		return fmt.Sprintf("%s to %s", s.Local, s.Remote)
+	case s.Multipath:
+		return fmt.Sprintf("Multipath TCP listener %s", s.Local)
 	}
-	return fmt.Sprintf("%s, %s to %s", processText(s), s.Local, s.Remote)
+	return fmt.Sprintf("listener %s", s.Local)
 }
 
 // inEffect reports whether a socket on which opts was set has the options after.

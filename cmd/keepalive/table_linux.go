@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-keepalive/keepalive"
 	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/sockets"
@@ -28,7 +30,7 @@ func detectionTime(s *sockets.Socket) (time.Duration, bool) {
 	return 0, false
 }
 
-// column is a column of the table. It is left out if it is empty for all sockets.
+// column is a column of the table. It is left out if it is "-" for all sockets.
 type column struct {
 	title string
 	value func(s *sockets.Socket) string
@@ -40,10 +42,10 @@ const unknown = "?"
 var columns = []column{
 	{"PROCESS", processText, 0},
 	{"UNIT", func(s *sockets.Socket) string {
-		if len(s.Owners) == 0 {
-			return ""
+		if len(s.Owners) == 0 || s.Owners[0].Unit+s.Owners[0].Container == "" {
+			return "-"
 		}
-		return strings.TrimSpace(s.Owners[0].Unit + " " + s.Owners[0].Container)
+		return cmp.Or(s.Owners[0].Container, s.Owners[0].Unit)
 	}, 1},
 	{"LOCAL", func(s *sockets.Socket) string { return s.Local.String() }, 0},
 	{"REMOTE", func(s *sockets.Socket) string {
@@ -56,7 +58,7 @@ var columns = []column{
 	{"KEEPALIVE", keepaliveText, 0},
 	{"USER TIMEOUT", func(s *sockets.Socket) string {
 		if s.Options == nil || s.Options.UserTimeout == 0 || s.Options.UserTimeout == keepalive.NoUserTimeout {
-			return ""
+			return "-"
 		}
 		return text.Duration(s.Options.UserTimeout)
 	}, 3},
@@ -88,17 +90,22 @@ func roundDown(d time.Duration) time.Duration {
 }
 
 func processText(s *sockets.Socket) string {
+	text := ownerText(s)
+	if n := len(pids(s)); n > 1 {
+		text += fmt.Sprintf(" +%d", n-1)
+	}
+	return text
+}
+
+// ownerText names the first process that holds s.
+func ownerText(s *sockets.Socket) string {
 	switch {
 	case s.Closed():
 		return "(closed)"
 	case len(s.Owners) == 0:
 		return fmt.Sprintf("(user %d)", s.UID)
 	}
-	text := fmt.Sprintf("%s/%d", s.Owners[0].Name, s.Owners[0].PID)
-	if n := len(pids(s)); n > 1 {
-		text += fmt.Sprintf(" +%d", n-1)
-	}
-	return text
+	return fmt.Sprintf("%s/%d", printable(s.Owners[0].Name), s.Owners[0].PID)
 }
 
 // pids returns the processes that hold s.
@@ -136,11 +143,18 @@ func unansweredText(s *sockets.Socket) string {
 	if suspect, known := s.Suspect(); suspect && known {
 		parts = append(parts, "suspect")
 	}
+	if len(parts) == 0 {
+		return "-"
+	}
 	return strings.Join(parts, ", ")
 }
 
 // writeTable writes a table, and what matters most in a last line.
 func writeTable(w io.Writer, t sockets.Table, screen screen) error {
+	if len(t.Sockets) == 0 {
+		_, err := fmt.Fprintln(w, "No socket matches.", missing(t))
+		return err
+	}
 	writeRows(w, t.Sockets, screen)
 	_, err := fmt.Fprintf(w, "\n%s\n", summary(t))
 	return err
@@ -151,6 +165,9 @@ func writeRows(w io.Writer, all []*sockets.Socket, screen screen) {
 	var text strings.Builder
 	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	shown := fitting(all, screen)
+	if n := len(namespaces(all)); n > 1 {
+		shown = append(shown, column{"NETNS", func(s *sockets.Socket) string { return fmt.Sprint(s.Namespace) }, 0})
+	}
 	for _, c := range shown {
 		fmt.Fprint(tw, c.title, "\t")
 	}
@@ -177,10 +194,13 @@ func fitting(all []*sockets.Socket, screen screen) []column {
 	total := 0
 	for _, c := range columns {
 		width := 0
+		used := len(all) == 0
 		for _, s := range all {
-			width = max(width, len(c.value(s)))
+			value := c.value(s)
+			width = max(width, utf8.RuneCountInString(value))
+			used = used || value != "-"
 		}
-		if width > 0 {
+		if used {
 			widths[c.title] = max(width, len(c.title)) + 2
 			total += widths[c.title]
 			shown = append(shown, c)
@@ -195,6 +215,15 @@ func fitting(all []*sockets.Socket, screen screen) []column {
 		})
 	}
 	return shown
+}
+
+// namespaces returns the network namespaces of sockets.
+func namespaces(all []*sockets.Socket) map[uint64]bool {
+	found := make(map[uint64]bool)
+	for _, s := range all {
+		found[s.Namespace] = true
+	}
+	return found
 }
 
 func colorOf(s *sockets.Socket) int {
@@ -231,15 +260,24 @@ func summary(t sockets.Table) string {
 	}
 	text := fmt.Sprintf("%s, %s. %s would never detect a dead peer while idle.", plural(connections, "connection"), plural(listeners, "listener"), plural(never, "connection"))
 	if suspects > 0 {
-		text += fmt.Sprintf(" %s probably dead.", strings.Replace(plural(suspects, "peer is"), "peer iss", "peers are", 1))
+		text += fmt.Sprintf(" %s probably dead.", number(suspects, "peer is", "peers are"))
 	}
 	if unknown > 0 {
 		text += fmt.Sprintf(" The detection time of %s is not known: %s.", plural(unknown, "connection"), rights())
 	}
+	return strings.TrimSuffix(text+" "+missing(t), " ")
+}
+
+// missing returns a text about sockets that the table may lack.
+func missing(t sockets.Table) string {
+	var parts []string
 	if t.Hidden > 0 {
-		text += fmt.Sprintf(" The processes of %s are not known: %s.", plural(t.Hidden, "other socket"), rights())
+		parts = append(parts, fmt.Sprintf("The processes of %s are not known: %s.", plural(t.Hidden, "other socket"), rights()))
 	}
-	return text
+	if t.ClosedNamespaces > 0 {
+		parts = append(parts, fmt.Sprintf("Sockets of %s are missing: requires CAP_SYS_ADMIN.", plural(t.ClosedNamespaces, "network namespace")))
+	}
+	return strings.Join(parts, " ")
 }
 
 // rights returns what to do to see more sockets.
@@ -247,5 +285,5 @@ func rights() string {
 	if os.Geteuid() != 0 {
 		return "run as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH"
 	}
-	return "this process lacks CAP_SYS_PTRACE, or the owner is in another PID namespace"
+	return "CAP_SYS_PTRACE or CAP_DAC_READ_SEARCH is missing, or the process is in another PID namespace"
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"net/netip"
 	"time"
 	"unsafe"
@@ -56,12 +57,14 @@ type (
 )
 
 const (
-	attrInfo          = 2 // INET_DIAG_INFO
-	attrWholeProtocol = 3 // INET_DIAG_REQ_PROTOCOL
+	attrInfo          = 2  // INET_DIAG_INFO
+	attrULP           = 19 // INET_DIAG_ULP_INFO
+	attrULPName       = 1  // INET_ULP_INFO_NAME
+	attrWholeProtocol = 3  // INET_DIAG_REQ_PROTOCOL
 	ipprotoMPTCP      = 262
 )
 
-// diag returns the sockets of the namespace in which fd, a netlink socket, was opened.
+// diag returns the sockets of the namespace in which fd was opened, a netlink socket.
 func diag(fd int, namespace uint64) ([]*Socket, error) {
 	var all []*Socket
 	var err error
@@ -83,24 +86,24 @@ func diag(fd int, namespace uint64) ([]*Socket, error) {
 	return mergePaths(all[:paths], all[paths:]), nil
 }
 
-// mergePaths returns tcp and multipath without the path of each Multipath TCP socket that has
-// its addresses. The kernel owns that path, and it has the state of the connection.
+// mergePaths returns tcp and multipath without the paths of Multipath TCP sockets. No program holds
+// a path. The one with the addresses of the connection has its state.
 func mergePaths(tcp, multipath []*Socket) []*Socket {
 	if len(multipath) == 0 {
 		return tcp
 	}
 	type addresses struct{ local, remote netip.AddrPort }
-	paths := make(map[addresses]*Socket, len(multipath))
+	connections := make(map[addresses]*Socket, len(multipath))
 	for _, s := range multipath {
-		paths[addresses{s.Local, s.Remote}] = s
+		connections[addresses{s.Local, s.Remote}] = s
 	}
 	var merged []*Socket
 	for _, s := range tcp {
-		if m := paths[addresses{s.Local, s.Remote}]; m != nil && s.State == m.State {
+		if m := connections[addresses{s.Local, s.Remote}]; m != nil && s.State == m.State {
 			m.Info, m.timer = s.Info, s.timer
-			continue
+		} else if !s.path {
+			merged = append(merged, s)
 		}
-		merged = append(merged, s)
 	}
 	return append(merged, multipath...)
 }
@@ -171,24 +174,34 @@ func parse(body []byte) *Socket {
 		cookie: uint64(m.id.cookie[1])<<32 | uint64(m.id.cookie[0]),
 		timer:  timer{m.timer, time.Duration(m.expires) * time.Millisecond},
 	}
-	if s.State == Listen {
-		return s
-	}
-	for rest := body[size:]; len(rest) >= unix.SizeofNlAttr; {
-		length, kind := int(binary.NativeEndian.Uint16(rest)), binary.NativeEndian.Uint16(rest[2:])
-		if length < unix.SizeofNlAttr || length > len(rest) {
-			break
+	for kind, value := range attributes(body[size:]) {
+		switch {
+		case kind == attrInfo && s.State.Connected():
+			s.Info = tcpInfo(value)
+		case kind == attrULP: // only for processes with CAP_NET_ADMIN
+			for kind, value := range attributes(value) {
+				s.path = s.path || kind == attrULPName && unix.ByteSliceToString(value) == "mptcp"
+			}
 		}
-		if kind == attrInfo {
-			s.Info = tcpInfo(rest[unix.SizeofNlAttr:length])
-		}
-		rest = rest[min(align(length), len(rest)):]
 	}
 	return s
 }
 
+// attributes returns the attributes of a message, and their kinds.
+func attributes(b []byte) iter.Seq2[uint16, []byte] {
+	return func(yield func(uint16, []byte) bool) {
+		for len(b) >= unix.SizeofNlAttr {
+			length, kind := int(binary.NativeEndian.Uint16(b)), binary.NativeEndian.Uint16(b[2:])
+			if length < unix.SizeofNlAttr || length > len(b) || !yield(kind&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER), b[unix.SizeofNlAttr:length]) {
+				return
+			}
+			b = b[min(align(length), len(b)):]
+		}
+	}
+}
+
 func address(family uint8, ip [16]byte, port [2]byte) netip.AddrPort {
-	addr := netip.AddrFrom16(ip)
+	addr := netip.AddrFrom16(ip).Unmap()
 	if family == unix.AF_INET {
 		addr = netip.AddrFrom4([4]byte(ip[:4]))
 	}

@@ -15,7 +15,7 @@ type Filter struct {
 	Ports      []uint16 // local or remote
 	Remotes    []netip.Prefix
 	States     []State
-	Namespaces []uint64
+	Namespaces []Namespace
 
 	WithoutKeepalive bool // connections on which keepalive is off
 	Suspect          bool // connections whose peer is suspect
@@ -32,7 +32,7 @@ func (f *Filter) Empty() bool {
 func (f *Filter) matchSocket(s *Socket) bool {
 	return (f.Closed || !s.Closed()) &&
 		(len(f.Ports) == 0 || slices.Contains(f.Ports, s.Local.Port()) || slices.Contains(f.Ports, s.Remote.Port())) &&
-		(len(f.Remotes) == 0 || s.State != Listen && slices.ContainsFunc(f.Remotes, func(p netip.Prefix) bool { return p.Contains(s.Remote.Addr().Unmap()) })) &&
+		(len(f.Remotes) == 0 || s.State != Listen && slices.ContainsFunc(f.Remotes, func(p netip.Prefix) bool { return p.Contains(s.Remote.Addr()) })) &&
 		(len(f.States) == 0 || slices.Contains(f.States, s.State)) &&
 		(!f.Suspect || s.State.Connected() && (s.Info.Probes > 0 || s.Info.Retransmits > 0))
 }

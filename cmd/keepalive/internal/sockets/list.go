@@ -21,12 +21,16 @@ type Table struct {
 	Sockets []*Socket
 
 	// Hidden is the number of sockets that a filter for processes could not be applied to,
-	// because this process may not see their owners.
+	// because this process may not see who holds them.
 	Hidden int
+
+	// Closed is the number of network namespaces that this process may not enter.
+	ClosedNamespaces int
 }
 
 // List returns the sockets that match f, with their options, in the order of their processes and
-// addresses. With the rights for it, it covers all network namespaces.
+// addresses. With the rights for it, it covers the network namespaces of all processes, and those
+// in /run/netns.
 func List(f Filter) (Table, error) {
 	t, err := find(f)
 	if err != nil {
@@ -48,24 +52,29 @@ func Find(f Filter) (Table, error) {
 	return t, err
 }
 
-// Closed reports whether the program has closed s. Only the kernel holds it then.
+// Closed reports whether no program holds s. It has closed s, or has not accepted it yet.
 func (s *Socket) Closed() bool { return s.inode == 0 }
 
 // find returns the sockets for which the addresses and owners match f.
 func find(f Filter) (t Table, err error) {
-	all, err := processes()
+	if err = fromKernel(&t, f); err != nil {
+		return t, err
+	}
+	all, err := processes() // after the sockets, so that it has all of their owners
 	if err != nil {
 		return t, err
 	}
-	if t.Sockets, err = fromKernel(f, all); err != nil {
-		return t, err
-	}
 	setOwners(t.Sockets, all)
+	if slices.ContainsFunc(t.Sockets, hidden) {
+		if err := removeGone(&t, f); err != nil {
+			return t, err
+		}
+	}
 	t.Sockets = slices.DeleteFunc(t.Sockets, func(s *Socket) bool {
 		if f.matchOwner(s) {
 			return false
 		}
-		if len(s.Owners) == 0 && !s.Closed() {
+		if hidden(s) {
 			t.Hidden++
 		}
 		return true
@@ -73,47 +82,53 @@ func find(f Filter) (t Table, err error) {
 	return t, nil
 }
 
-// fromKernel returns the sockets of all namespaces for which sock_diag's part of f matches.
-func fromKernel(f Filter, processes []*Process) ([]*Socket, error) {
-	paths, err := namespaces(processes)
-	if err != nil {
-		return nil, err
+// hidden reports whether this process does not see who holds s.
+func hidden(s *Socket) bool { return len(s.Owners) == 0 && !s.Closed() }
+
+// removeGone removes hidden sockets that programs have closed since the kernel reported them.
+func removeGone(t *Table, f Filter) error {
+	var now Table
+	if err := fromKernel(&now, f); err != nil {
+		return err
+	}
+	held := make(map[uint64]bool)
+	for _, s := range now.Sockets {
+		held[s.cookie] = !s.Closed()
+	}
+	t.Sockets = slices.DeleteFunc(t.Sockets, func(s *Socket) bool { return hidden(s) && !held[s.cookie] })
+	return nil
+}
+
+// fromKernel adds the sockets of all namespaces whose addresses and state match f.
+func fromKernel(t *Table, f Filter) error {
+	all := f.Namespaces
+	if len(all) == 0 {
+		var err error
+		if all, err = Namespaces(); err != nil {
+			return err
+		}
 	}
 	var mu sync.Mutex
 	var group sync.WaitGroup
-	var all []*Socket
 	var failed error
-	for inode, path := range paths {
-		if len(f.Namespaces) > 0 && !slices.Contains(f.Namespaces, inode) {
-			continue
-		}
+	for _, n := range all {
 		group.Go(func() {
-			found, err := inNamespace(path, inode)
+			found, err := n.sockets()
 			found = slices.DeleteFunc(found, func(s *Socket) bool { return !f.matchSocket(s) })
 			mu.Lock()
 			defer mu.Unlock()
-			all = append(all, found...)
-			if failed == nil {
-				failed = err
+			t.Sockets = append(t.Sockets, found...)
+			switch {
+			case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH): // it has ended
+			case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
+				t.ClosedNamespaces++
+			case err != nil && failed == nil:
+				failed = fmt.Errorf("network namespace %d: %w", n.Inode, err)
 			}
 		})
 	}
 	group.Wait()
-	return all, failed
-}
-
-// inNamespace returns the sockets of a network namespace. It returns none if the namespace has
-// ended or if this process has no right to enter it.
-func inNamespace(path string, inode uint64) ([]*Socket, error) {
-	fd, err := openDiag(path)
-	switch {
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ESRCH), errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("network namespace %d: %w", inode, err)
-	}
-	defer unix.Close(fd)
-	return diag(fd, inode)
+	return failed
 }
 
 // setOwners sets the owners of sockets, and reads the names of those processes.
@@ -146,10 +161,18 @@ func readOptions(sockets []*Socket) {
 		s := sockets[i]
 		err := o.with(s, func(conn net.Conn) error {
 			opts, err := options(conn)
-			if err == nil {
-				s.Options = &opts
+			if err != nil {
+				return err
 			}
-			return err
+			s.Options = &opts
+			if s.State.Connected() {
+				// It has more than sock_diag, which Suspect uses. There is none if the
+				// connection has just ended.
+				if info, err := keepalive.Inspect(conn); err == nil {
+					s.Info = info
+				}
+			}
+			return nil
 		})
 		if err != nil {
 			s.Derived = s.derive()

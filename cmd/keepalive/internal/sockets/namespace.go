@@ -4,51 +4,97 @@ package sockets
 
 import (
 	"fmt"
+	"path/filepath"
 	"runtime"
 
 	"golang.org/x/sys/unix"
 )
 
-// NamespaceOf returns the inode number of the network namespace at path, for example
-// /proc/PID/ns/net or /run/netns/NAME.
-func NamespaceOf(path string) (uint64, error) {
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err != nil {
-		return 0, fmt.Errorf("network namespace %s: %w", path, err)
-	}
-	return st.Ino, nil
+// Namespace is a network namespace.
+type Namespace struct {
+	Inode uint64 // identifies it, as in the text net:[4026531840]
+	path  string
 }
 
 const ownNamespace = "/proc/thread-self/ns/net"
 
-// namespaces returns a path for each network namespace of the processes, by inode number. It
-// leaves out those that this process may not see.
-func namespaces(processes []*Process) (map[uint64]string, error) {
-	own, err := NamespaceOf(ownNamespace)
+// NamespaceAt returns the network namespace at path, for example /proc/PID/ns/net or
+// /run/netns/NAME.
+func NamespaceAt(path string) (Namespace, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return Namespace{}, fmt.Errorf("network namespace %s: %w", path, err)
+	}
+	defer unix.Close(fd)
+	if kind, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE); err != nil || kind != unix.CLONE_NEWNET {
+		return Namespace{}, fmt.Errorf("%s is not a network namespace", path)
+	}
+	inode, err := inodeOf(fd)
+	return Namespace{inode, path}, err
+}
+
+func inodeOf(fd int) (uint64, error) {
+	var st unix.Stat_t
+	err := unix.Fstat(fd, &st)
+	return st.Ino, err
+}
+
+// Namespaces returns the network namespaces of this process and of all others, as far as this
+// process may see them, and those in /run/netns.
+func Namespaces() ([]Namespace, error) {
+	var st unix.Stat_t
+	if err := unix.Stat(ownNamespace, &st); err != nil {
+		return nil, fmt.Errorf("%s: %w (is /proc mounted?)", ownNamespace, err)
+	}
+	all := []Namespace{{st.Ino, ownNamespace}}
+	seen := map[uint64]bool{st.Ino: true}
+	add := func(path string) {
+		var st unix.Stat_t
+		if unix.Stat(path, &st) == nil && !seen[st.Ino] {
+			seen[st.Ino] = true
+			all = append(all, Namespace{st.Ino, path})
+		}
+	}
+	pids, err := processes()
 	if err != nil {
 		return nil, err
 	}
-	paths := map[uint64]string{own: ownNamespace}
-	for _, p := range processes {
-		path := fmt.Sprintf("/proc/%d/ns/net", p.PID)
-		if inode, err := NamespaceOf(path); err == nil && paths[inode] == "" {
-			paths[inode] = path
+	for _, p := range pids {
+		add(fmt.Sprintf("/proc/%d/ns/net", p.PID))
+	}
+	named, _ := filepath.Glob("/run/netns/*")
+	for _, path := range named {
+		if n, err := NamespaceAt(path); err == nil { // else it is an empty file that is not mounted
+			add(n.path)
 		}
 	}
-	return paths, nil
+	return all, nil
 }
 
-// openDiag opens a netlink socket for sock_diag in the network namespace at path. The socket
-// stays there wherever it is used.
-func openDiag(path string) (fd int, err error) {
-	if path == ownNamespace {
+// sockets returns the sockets of the namespace.
+func (n Namespace) sockets() ([]*Socket, error) {
+	fd, err := n.openDiag()
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	return diag(fd, n.Inode)
+}
+
+// openDiag opens a netlink socket for sock_diag in the namespace. The socket stays there wherever
+// it is used.
+func (n Namespace) openDiag() (fd int, err error) {
+	if n.path == ownNamespace {
 		return newDiag()
 	}
-	namespace, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	other, err := unix.Open(n.path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return 0, err
 	}
-	defer unix.Close(namespace)
+	defer unix.Close(other)
+	if inode, err := inodeOf(other); err != nil || inode != n.Inode {
+		return 0, unix.ENOENT // the path belongs to another process now
+	}
 	own, err := unix.Open(ownNamespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return 0, err
@@ -58,7 +104,7 @@ func openDiag(path string) (fd int, err error) {
 	go func() {
 		defer close(done)
 		runtime.LockOSThread()
-		if err = unix.Setns(namespace, unix.CLONE_NEWNET); err != nil {
+		if err = unix.Setns(other, unix.CLONE_NEWNET); err != nil {
 			runtime.UnlockOSThread()
 			return
 		}

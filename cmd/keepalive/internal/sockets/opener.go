@@ -16,8 +16,8 @@ import (
 // ErrGone means that the socket does not exist any more.
 var ErrGone = errors.New("closed meanwhile")
 
-// errDenied is returned for a socket of a process that this process may not look into.
-var errDenied = errors.New("no right: run as root, or with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH")
+// ErrDenied means that this process may not see the process that holds the socket.
+var ErrDenied = errors.New("no right: requires CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH")
 
 // opener duplicates the sockets of other processes. It keeps the last process open.
 type opener struct {
@@ -34,18 +34,21 @@ func (o *opener) close() {
 
 // with calls f with a duplicate of s. It tries each owner of s.
 func (o *opener) with(s *Socket, f func(conn net.Conn) error) error {
-	err := errDenied // nobody is known to own it
-	if s.Closed() {
-		err = ErrGone
+	result := ErrDenied
+	if s.Closed() || len(s.Owners) > 0 {
+		result = ErrGone
 	}
 	for _, owner := range s.Owners {
-		var fd int
-		if fd, err = o.open(owner, s.cookie); err == nil {
+		fd, err := o.open(owner, s.cookie)
+		if err == nil {
 			defer unix.Close(fd)
 			return f(descriptor.Conn(fd))
 		}
+		if !errors.Is(err, ErrGone) {
+			result = err
+		}
 	}
-	return err
+	return result
 }
 
 // open duplicates a socket. The process may have closed the descriptor and opened another
@@ -70,7 +73,7 @@ func (o *opener) open(owner Owner, cookie uint64) (fd int, err error) {
 	case errors.Is(err, unix.EBADF), errors.Is(err, unix.ESRCH):
 		return 0, ErrGone
 	case errors.Is(err, unix.EPERM):
-		return 0, errDenied
+		return 0, ErrDenied
 	case errors.Is(err, unix.ENOSYS):
 		return 0, errors.New("pidfd_getfd: requires Linux 5.6 or later")
 	default:

@@ -32,11 +32,11 @@ type Socket struct {
 	UID       uint32 // the owner's user ID
 	Namespace uint64 // inode number of the network namespace
 
-	// Owners are the processes that hold the socket. It is empty if no process holds it any
-	// more, or if this process may not look.
+	// Owners are the processes that hold the socket. It is empty if none does, or if this process
+	// may not see them.
 	Owners []Owner
 
-	// Info is what the kernel reports to every user. A listener has none.
+	// Info is the state of the connection. A socket that is not connected has none.
 	Info keepalive.Info
 
 	// Options are the options in effect, or nil if they could not be read.
@@ -48,6 +48,7 @@ type Socket struct {
 	inode  uint32
 	cookie uint64
 	timer  timer
+	path   bool // of a Multipath TCP socket
 }
 
 // Owner is a descriptor of a process.
@@ -72,7 +73,8 @@ type Derived struct {
 	Enabled bool // keepalive is on
 
 	// MinIdle is a lower bound of the idle time, or 0 if it is not known. It is the idle
-	// time itself if no segment has arrived since the kernel started the timer.
+	// time itself if no segment has arrived since the kernel started the timer. If the
+	// interval is longer than the idle time, MinIdle can be a bound of the interval.
 	MinIdle time.Duration
 }
 
@@ -87,15 +89,12 @@ func (s *Socket) Keepalive() (on, known bool) {
 // Suspect reports whether the peer is probably dead, if that is known.
 func (s *Socket) Suspect() (suspect, known bool) {
 	switch {
-	case !s.State.Connected():
+	case !s.State.Connected() || s.Closed():
 		return false, false
-	case s.Info.Probes == 0 && s.Info.Retransmits == 0:
-		return false, true
-	case s.Options == nil:
-		// Two retransmissions make a peer suspect with any options.
-		return true, s.Info.Retransmits > 1
+	case s.Options != nil:
+		return s.Info.Suspect(*s.Options), true
 	}
-	return s.Info.Suspect(*s.Options), true
+	return false, s.Info.Probes == 0 && s.Info.Retransmits == 0
 }
 
 // State is the state of a TCP connection.

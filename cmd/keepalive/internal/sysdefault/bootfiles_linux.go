@@ -110,19 +110,20 @@ func persist(name string, changes []Change) error {
 	if target, err := filepath.EvalSymlinks(name); err == nil {
 		name = target
 	}
-	mode := fs.FileMode(0o644)
-	old, err := os.ReadFile(name)
+	info, err := os.Stat(name)
 	switch {
-	case err == nil:
-		info, err := os.Stat(name)
-		if err != nil {
-			return err
-		}
-		mode = info.Mode().Perm()
-	case !errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist):
+		return replaceFile(name, merge(nil, changes), 0o644)
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return errors.New("not a regular file")
+	}
+	old, err := os.ReadFile(name)
+	if err != nil {
 		return err
 	}
-	return replaceFile(name, merge(old, changes), mode)
+	return replaceFile(name, merge(old, changes), info.Mode().Perm())
 }
 
 // merge returns the contents of a file with changes in the place of the lines that set the same
