@@ -253,7 +253,7 @@ func postgres(t *testing.T, start func(*exec.Cmd)) {
 // newAddress returns a loopback address of this process, on which all ports are free.
 func newAddress() string {
 	pid := os.Getpid()
-	return fmt.Sprintf("127.%d.%d.%d", 1+addresses.Add(1), pid>>8&0xff, pid&0xff)
+	return fmt.Sprintf("127.%d.%d.%d", 1+addresses.Add(1)%250, pid>>8&0xff, pid&0xff)
 }
 
 var addresses atomic.Uint32
