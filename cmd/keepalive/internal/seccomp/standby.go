@@ -1,0 +1,94 @@
+//go:build linux
+
+package seccomp
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-keepalive/keepalive"
+)
+
+// A pair is a supervisor in this process and its standby, which is a child.
+type pair struct {
+	supervisor *supervisor
+	files      []*os.File // for the standby: the listener, and memory with an inProcess
+	options    keepalive.Options
+	command    []string
+	standby    *exec.Cmd // nil if it is not running
+}
+
+// newFirstPair returns the first pair of a program.
+func newFirstPair(l listener, o keepalive.Options, command []string) (*pair, error) {
+	memory, err := unix.MemfdCreate("keepalive", unix.MFD_CLOEXEC)
+	if err == nil {
+		err = unix.Ftruncate(memory, int64(unsafe.Sizeof(inProcess{})))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("memfd: %w", err)
+	}
+	return newPair(l, memory, o, command)
+}
+
+// newNextPair returns the pair of a process that was a standby.
+func newNextPair(o keepalive.Options, command []string) (*pair, error) {
+	const l, memory = firstFile, firstFile + 1 // see startStandby
+	unix.CloseOnExec(l)
+	unix.CloseOnExec(memory)
+	return newPair(l, memory, o, command)
+}
+
+func newPair(l listener, memory int, o keepalive.Options, command []string) (*pair, error) {
+	b, err := unix.Mmap(memory, 0, int(unsafe.Sizeof(inProcess{})), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("mmap: %w", err)
+	}
+	s, err := newSupervisor(l, o, (*inProcess)(unsafe.Pointer(&b[0])))
+	if err != nil {
+		return nil, err
+	}
+	files := []*os.File{os.NewFile(uintptr(l), "listener"), os.NewFile(uintptr(memory), "memfd")}
+	return &pair{supervisor: s, files: files, options: o, command: command}, nil
+}
+
+// run answers system calls until no process has the filter any more.
+func (p *pair) run() {
+	go p.keepStandby()
+	runtime.LockOSThread()
+	p.supervisor.serve()
+}
+
+// startStandby starts the standby. Its standard input is a pipe that ends when this process ends.
+func (p *pair) startStandby() error {
+	cmd := self(p.command, standby, p.options, p.files...)
+	if _, err := cmd.StdinPipe(); err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start the standby: %w", err)
+	}
+	p.standby = cmd
+	return nil
+}
+
+// keepStandby starts the standby again whenever it ends.
+func (p *pair) keepStandby() {
+	for !p.supervisor.listener.isUnused() {
+		if p.standby == nil && p.startStandby() != nil {
+			time.Sleep(time.Second)
+			continue
+		}
+		err := p.standby.Wait()
+		p.standby = nil
+		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.Exited() {
+			time.Sleep(time.Second) // it failed, and was not killed
+		}
+	}
+}

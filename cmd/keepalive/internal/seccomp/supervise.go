@@ -1,0 +1,69 @@
+//go:build linux
+
+package seccomp
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-keepalive/keepalive"
+)
+
+// Roles of a process, see the package documentation.
+const (
+	detach    = "detach"
+	supervise = "supervise"
+	standby   = "standby"
+)
+
+// Supervise runs a supervisor. Start and Supervise itself execute it in processes of their own:
+// this program, with the arguments in command, the role, and o as text.
+func Supervise(role string, o keepalive.Options, command ...string) error {
+	// To stop a service, systemd sends SIGTERM to all of its processes. The supervisor must
+	// stay until the program has ended.
+	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT)
+	switch role {
+	case detach:
+		return startDetached(o, command)
+	case supervise:
+		return superviseFirst(o, command)
+	case standby:
+		return superviseNext(o, command)
+	}
+	return fmt.Errorf("seccomp: unknown role %q", role)
+}
+
+// superviseFirst is the supervisor that Start waits for.
+func superviseFirst(o keepalive.Options, command []string) error {
+	l, reply, err := takeListener()
+	if err != nil {
+		return err
+	}
+	p, err := newFirstPair(l, o, command)
+	if err == nil {
+		err = p.startStandby()
+	}
+	reply(err)
+	if err != nil {
+		return err
+	}
+	p.run()
+	return nil
+}
+
+// superviseNext is the standby. It reads until the supervisor ends.
+func superviseNext(o keepalive.Options, command []string) error {
+	if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+		return err
+	}
+	p, err := newNextPair(o, command)
+	if err != nil {
+		return err
+	}
+	p.run()
+	return nil
+}

@@ -1,0 +1,148 @@
+//go:build linux
+
+package seccomp
+
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/descriptor"
+)
+
+// A supervisor answers the system calls of which the filter notifies it. If it cannot set the
+// options, the kernel executes the system call as the program made it.
+type supervisor struct {
+	listener listener
+	options  keepalive.Options
+	ours     []uint32   // the options of TCP in options
+	network  uint64     // networkInode of this process
+	fsuid    int        // of this thread, see become
+	current  *inProcess // shared with the standby
+}
+
+// inProcess is a system call that is not answered yet.
+type inProcess struct {
+	notification notification
+	// added is the descriptor that the caller was given, plus 1. It is 0 if none was.
+	added int64
+}
+
+func newSupervisor(l listener, o keepalive.Options, current *inProcess) (*supervisor, error) {
+	network, err := caller(unix.Getpid()).networkInode()
+	if err != nil {
+		return nil, err
+	}
+	return &supervisor{listener: l, options: o, ours: tcpOptions(o), network: network, fsuid: unix.Geteuid(), current: current}, nil
+}
+
+// serve answers system calls until no process has the filter any more. The caller is locked to
+// its thread, because fsuid belongs to a thread.
+func (s *supervisor) serve() {
+	s.listener.wakeOnSameCPU()
+	if s.current.notification.id != 0 { // of a supervisor that ended
+		s.answer(s.current)
+	}
+	for s.listener.wait() {
+		*s.current = inProcess{}
+		if s.listener.receive(&s.current.notification) == nil {
+			s.answer(s.current)
+		}
+	}
+}
+
+func (s *supervisor) answer(p *inProcess) {
+	// The error means that the caller does not wait any more, for example because of a signal.
+	_ = s.listener.send(p.notification.id, s.decide(p))
+}
+
+func (s *supervisor) decide(p *inProcess) answer {
+	switch f, args := decode(&p.notification); f {
+	case socket:
+		if slices.Contains(families, args[0]) && slices.Contains(types, args[1]&typeMask) && slices.Contains(protocols, args[2]) {
+			return s.socket(p, int(args[0]), int(args[1]), int(args[2]))
+		}
+	case setsockopt:
+		switch level, opt := args[1], args[2]; {
+		case level == unix.SOL_SOCKET && opt == unix.SO_KEEPALIVE:
+			return s.setKeepAlive(p, int(args[0]))
+		case level == unix.IPPROTO_TCP && slices.Contains(s.ours, opt):
+			return answer{}
+		}
+	}
+	return doCall
+}
+
+// socket makes a socket with the options, and gives it to the caller.
+func (s *supervisor) socket(p *inProcess, family, typ, protocol int) answer {
+	if p.added != 0 {
+		return answer{value: p.added - 1}
+	}
+	if !s.become(caller(p.notification.tid)) {
+		return doCall
+	}
+	fd, err := unix.Socket(family, typ|unix.SOCK_CLOEXEC, protocol)
+	if err != nil {
+		return doCall // the kernel returns its own error
+	}
+	defer unix.Close(fd)
+	if s.set(fd) != nil {
+		if protocol == unix.IPPROTO_MPTCP {
+			// It lacks one of the options. Programs such as those in Go use TCP if
+			// the kernel has no Multipath TCP.
+			return answer{errno: unix.EPROTONOSUPPORT}
+		}
+		return doCall
+	}
+	added, err := s.listener.addSocket(p.notification.id, fd, typ&unix.SOCK_CLOEXEC != 0)
+	if err != nil {
+		return doCall
+	}
+	p.added = int64(added) + 1
+	return answer{value: int64(added)}
+}
+
+// setKeepAlive sets the options on a socket of the caller, which wants to set SO_KEEPALIVE. Most
+// sockets are from method socket and have the options. Others are from another process, for
+// example, and an answer without setting anything would leave their keepalive off.
+func (s *supervisor) setKeepAlive(p *inProcess, fd int) answer {
+	pidfd, err := caller(p.notification.tid).pidfd()
+	if err != nil {
+		return doCall
+	}
+	defer unix.Close(pidfd)
+	if !s.listener.isValid(p.notification.id) { // pidfd may be of another thread with the same number
+		return doCall
+	}
+	own, err := unix.PidfdGetfd(pidfd, fd, 0)
+	if err != nil {
+		return doCall
+	}
+	defer unix.Close(own)
+	if s.set(own) != nil {
+		return doCall
+	}
+	return answer{}
+}
+
+// become makes the sockets of this thread equal to those of the caller. They belong to the network
+// namespace of the process and to the file system user of the thread. It returns false if the
+// caller is in another namespace, or if this process may not change its user.
+func (s *supervisor) become(c caller) bool {
+	network, err := c.networkInode()
+	if err != nil || network != s.network {
+		return false
+	}
+	uid, err := c.fsuid()
+	if err != nil {
+		return false
+	}
+	if uid != s.fsuid {
+		_, _ = unix.SetfsuidRetUid(uid)        // returns no error
+		s.fsuid, err = unix.SetfsuidRetUid(-1) // changes nothing
+	}
+	return err == nil && uid == s.fsuid
+}
+
+func (s *supervisor) set(fd int) error { return keepalive.Enable(descriptor.Conn(fd), s.options) }
