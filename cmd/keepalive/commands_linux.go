@@ -4,5 +4,7 @@ import "github.com/spf13/cobra"
 
 // linuxCommands returns the commands that need Linux.
 func linuxCommands() []*cobra.Command {
-	return []*cobra.Command{newListCommand(), newSetCommand()}
+	return []*cobra.Command{
+		newListCommand(), newSetCommand(), newRunCommand(), newSuperviseCommand(), newAttachCommand(), newDetachCommand(),
+	}
 }

@@ -81,9 +81,9 @@ func check(conditions []condition, t sockets.Table) error {
 	case len(reasons) > 0:
 		return errors.New(strings.Join(reasons, ", "))
 	case unknown > 0:
-		return checkFailed{fmt.Errorf("%s could not be checked: %s", plural(unknown, "socket"), rights())}
+		return statusError{fmt.Errorf("%s could not be checked: %s", plural(unknown, "socket"), rights()), statusUnknown}
 	case t.ClosedNamespaces > 0:
-		return checkFailed{fmt.Errorf("%s could not be checked: requires CAP_SYS_ADMIN", plural(t.ClosedNamespaces, "network namespace"))}
+		return statusError{fmt.Errorf("%s could not be checked: requires CAP_SYS_ADMIN", plural(t.ClosedNamespaces, "network namespace")), statusUnknown}
 	}
 	return nil
 }

@@ -5,9 +5,10 @@ go 1.26.0
 replace github.com/go-keepalive/keepalive => ../..
 
 require (
+	github.com/cilium/ebpf v0.22.0
 	github.com/go-keepalive/keepalive v0.0.0-00010101000000-000000000000
 	github.com/spf13/cobra v1.10.2
-	github.com/spf13/pflag v1.0.9
+	github.com/spf13/pflag v1.0.10
 	github.com/stretchr/testify v1.12.1
 	golang.org/x/sys v0.49.0
 	golang.org/x/term v0.47.0

@@ -127,7 +127,7 @@ func (l *lister) run(cmd *cobra.Command) error {
 		}
 		switch {
 		case err != nil && len(conditions) > 0:
-			return checkFailed{err}
+			return statusError{err, statusUnknown}
 		case err != nil:
 			return err
 		case l.watch == 0:

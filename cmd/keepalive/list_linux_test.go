@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"math"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -184,17 +186,17 @@ func TestCheckUnknown(t *testing.T) {
 			assert.False(t, known, value)
 		}
 		err = check(conditions, hidden)
-		assert.ErrorAs(t, err, new(checkFailed))
+		assert.ErrorAs(t, err, new(statusError))
 		assert.ErrorContains(t, err, "2 sockets could not be checked: ")
 		err = check(conditions, closed)
-		assert.ErrorAs(t, err, new(checkFailed))
+		assert.ErrorAs(t, err, new(statusError))
 		assert.EqualError(t, err, "1 network namespace could not be checked: requires CAP_SYS_ADMIN")
 	}
 }
 
 // TestFailIfWithoutRights checks sockets of root as another user.
 func TestFailIfWithoutRights(t *testing.T) {
-	needRoot(t)
+	requireRoot(t)
 	_, filters := connect(t)
 	out, status := asNobody(t, append([]string{"list", "--fail-if", "detection>1h"}, filters[2:]...)...) // without --pid
 	assert.Equal(t, 1, status, "keepalive is off: %s", out)
@@ -218,10 +220,10 @@ func TestFailIfWithoutRights(t *testing.T) {
 func TestTerminal(t *testing.T) {
 	conn, filters := connect(t)
 	for _, args := range [][]string{{"set", "on"}, {"set", "on", "--dry-run"}, {"list"}} {
-		line := []string{os.Args[0]}
+		line := []string{keepaliveBinary(t)}
 		line = append(append(line, args...), filters...)
 		cmd := exec.Command(programtest.Need(t, "script"), "-qec", strings.Join(line, " "), "/dev/null")
-		cmd.Env = append(os.Environ(), "KEEPALIVE_TEST_COMMAND=1", "TERM=xterm")
+		cmd.Env = append(os.Environ(), "TERM=xterm")
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, "%s", out)
 		assert.NotContains(t, string(out), "panic")
@@ -374,20 +376,22 @@ func TestSetErrors(t *testing.T) {
 }
 
 func TestNarrowScreen(t *testing.T) {
-	conn, filters := connect(t)
-	table, err := sockets.List(sockets.Filter{PIDs: []int{os.Getpid()}, Ports: []uint16{uint16(conn.LocalAddr().(*net.TCPAddr).Port)}})
-	require.NoError(t, err, filters)
+	s := &sockets.Socket{
+		Local: netip.MustParseAddrPort("10.20.30.40:50000"), Remote: netip.MustParseAddrPort("10.20.30.41:50001"), State: sockets.Established,
+		Options: &keepalive.Options{Idle: 45 * time.Second, Interval: 5 * time.Second, Count: 3, UserTimeout: keepalive.NoUserTimeout},
+	}
 	for width, want := range map[int]string{
-		200: "PROCESS LOCAL REMOTE STATE KEEPALIVE DETECTION SILENCE",
-		99:  "PROCESS LOCAL REMOTE STATE KEEPALIVE DETECTION",
-		85:  "PROCESS LOCAL REMOTE KEEPALIVE DETECTION",
+		92: "PROCESS LOCAL REMOTE STATE KEEPALIVE DETECTION SILENCE",
+		91: "PROCESS LOCAL REMOTE STATE KEEPALIVE DETECTION",
+		82: "PROCESS LOCAL REMOTE KEEPALIVE DETECTION",
+		60: "PROCESS LOCAL REMOTE KEEPALIVE …",
 	} {
 		var out strings.Builder
-		writeRows(&out, table.Sockets, screen{width: width})
+		writeRows(&out, []*sockets.Socket{s}, screen{width: width})
 		title, _, _ := strings.Cut(out.String(), "\n")
 		assert.Equal(t, want, strings.Join(strings.Fields(title), " "), width)
 		for line := range strings.Lines(out.String()) {
-			assert.LessOrEqual(t, len(line), width)
+			assert.LessOrEqual(t, utf8.RuneCountInString(line), width+1)
 		}
 	}
 }

@@ -36,21 +36,29 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 0
 	}
 	fmt.Fprintf(stderr, "keepalive: %v\n", err)
-	switch {
-	case errors.As(err, new(usageError)):
-		return 2
-	case errors.As(err, new(checkFailed)):
-		return 3
+	if status := (statusError{}); errors.As(err, &status) {
+		return status.status
 	}
 	return 1
 }
 
-// usageError is an error in the arguments. It ends the command with status 2.
-type usageError struct{ error }
+// statusError is an error that ends the command with a status other than 1.
+type statusError struct {
+	error
+	status int
+}
 
-func (e usageError) Unwrap() error { return e.error }
+func (e statusError) Unwrap() error { return e.error }
 
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+// Exit statuses.
+const (
+	statusUsage   = 2 // an error in the arguments
+	statusUnknown = 3 // a check could not be made
+)
+
+func usagef(format string, args ...any) error {
+	return statusError{fmt.Errorf(format, args...), statusUsage}
+}
 
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
@@ -121,12 +129,6 @@ func needsLinux(name, short string) *cobra.Command {
 		},
 	}
 }
-
-// checkFailed is an error because of which a check could not be decided. It ends the command with
-// status 3.
-type checkFailed struct{ error }
-
-func (e checkFailed) Unwrap() error { return e.error }
 
 // complete makes the shell suggest values for a flag.
 func complete(cmd *cobra.Command, flag string, values ...string) {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -19,7 +17,7 @@ import (
 // TestListAndSetPrograms lists and changes the connections of real programs, and compares the result with
 // what the kernel reports for each descriptor.
 func TestListAndSetPrograms(t *testing.T) {
-	needRoot(t)
+	requireRoot(t)
 	for _, p := range programtest.Programs {
 		t.Run(p.Name, func(t *testing.T) {
 			t.Parallel()
@@ -30,7 +28,10 @@ func TestListAndSetPrograms(t *testing.T) {
 				t.Cleanup(func() { cmd.Process.Signal(syscall.SIGTERM); cmd.Wait() })
 				started = append(started, cmd.Process.Pid)
 			})
-			pids := descendants(started)
+			pids := started
+			for _, pid := range started {
+				pids = append(pids, descendants(t, pid)...)
+			}
 			flags := []string{"--state", "established"}
 			want := make(map[string]int)
 			for _, pid := range pids {
@@ -64,16 +65,4 @@ func TestListAndSetPrograms(t *testing.T) {
 			assert.GreaterOrEqual(t, changed, p.Connections)
 		})
 	}
-}
-
-// descendants returns processes and all that they have started.
-func descendants(pids []int) []int {
-	for _, pid := range pids {
-		children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-		for field := range strings.FieldsSeq(string(children)) {
-			child, _ := strconv.Atoi(field)
-			pids = append(pids, descendants([]int{child})...)
-		}
-	}
-	return pids
 }

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"debug/elf"
+	"fmt"
+	"os/exec"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/cgroup"
+)
+
+// startCgroup moves this process to a cgroup of its own, to which o is attached.
+func startCgroup(o keepalive.Options) error {
+	dir, err := cgroup.Create(cgroup.Settings{Options: o})
+	if err != nil {
+		return fmt.Errorf("cgroup: %w", err)
+	}
+	if err := cgroup.Enter(dir); err != nil {
+		_ = unix.Rmdir(dir)
+		return fmt.Errorf("cgroup: %w", err)
+	}
+	return nil
+}
+
+// cgroupGaps returns what the cgroup of this process does not cover.
+func cgroupGaps() []string {
+	gaps := []string{"later changes by 32-bit programs", "later changes of inherited sockets"}
+	dir, err := cgroup.Own()
+	if err != nil {
+		return gaps
+	}
+	above, _ := cgroup.Above(dir)
+	for _, a := range above {
+		if !a.AllowOverride {
+			gaps = append(gaps, fmt.Sprintf("%s, which is attached to %s and has priority", a.Options, cgroup.Name(a.Dir)))
+		}
+	}
+	return gaps
+}
+
+// is64Bit reports whether program makes the same system calls as this process. The kernel runs no
+// eBPF for setsockopt calls of a 32-bit program on a 64-bit kernel.
+func is64Bit(program string) bool {
+	path, err := exec.LookPath(program)
+	if err != nil {
+		return true
+	}
+	f, err := elf.Open(path)
+	if err != nil {
+		return true // a script
+	}
+	defer f.Close()
+	return strconv.IntSize == 32 || f.Class == elf.ELFCLASS64
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os/signal"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/seccomp"
+)
+
+// A mechanism sets options on all TCP connections of a program.
+type mechanism struct {
+	name string
+	// start prepares this process, which executes the program next. If it returns an error, it
+	// has changed nothing that the next mechanism cannot do without.
+	start func(keepalive.Options) error
+	// gaps returns what it does not cover. It is called after start.
+	gaps func() []string
+	// covers reports whether auto may choose it for a program. nil is for all programs.
+	covers func(program string) bool
+}
+
+// mechanisms are in the order in which auto tries them. Start of the last one may leave this
+// process unable to do anything but to end.
+var mechanisms = []mechanism{
+	{name: "cgroup", start: startCgroup, gaps: cgroupGaps, covers: is64Bit},
+	{name: "seccomp", start: func(o keepalive.Options) error { return seccomp.Start(o, superviseName) }, gaps: seccomp.Gaps},
+}
+
+// Exit statuses of env(1), timeout(1) and others.
+const (
+	statusFailure       = 125 // of keepalive itself
+	statusCannotExecute = 126
+	statusNotFound      = 127
+)
+
+func newRunCommand() *cobra.Command {
+	var name string
+	var verbose bool
+	cmd := &cobra.Command{
+		Use:   "run [flags] OPTIONS [--] PROGRAM [ARGUMENTS...]",
+		Short: "Run a program with OPTIONS on all of its TCP connections",
+		Long: `keepalive run executes a program. All TCP connections that the program and its
+children open or accept have OPTIONS, whatever they set themselves. Sockets that
+the program gets from this process, for example from inetd or from systemd's
+socket activation, have them, too.
+
+The program has the process, the terminal, the standard streams and the exit
+status of keepalive run, as with env(1).
+
+There are two mechanisms:
+
+  cgroup   runs the program in a cgroup of its own, with eBPF. It needs root, or
+           CAP_BPF, CAP_NET_ADMIN and a cgroup that may be changed.
+  seccomp  makes the sockets in another process, with seccomp user notification.
+           It needs Linux 5.9 and no privilege.
+
+auto uses the first one that works, and seccomp for a 32-bit program. -v writes
+which one that is, and what it does not cover:
+
+                                          cgroup   seccomp
+  sockets made by io_uring                yes      no
+  programs in another network namespace   yes      no
+  setuid programs                         yes      only if root runs them
+  SO_KEEPALIVE=0 in 32-bit programs       no       yes
+
+Signals that are ignored get their default action, except SIGHUP and SIGINT. For
+a program that needs SIGPIPE ignored, use env --ignore-signal=PIPE PROGRAM.
+
+The exit status is 125 if keepalive itself fails, 126 if the program cannot be
+executed, 127 if it is not found, and otherwise that of the program.`,
+		Example: `  keepalive run detect-within=1m -- redis-server /etc/redis.conf
+  keepalive run idle=45s,interval=5s,count=3,user-timeout=1m -- java -jar app.jar
+  keepalive run -v keep-open=350s -- psql -h db.example.com`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(programOf(args)) == 0 {
+				return usagef("OPTIONS or PROGRAM is missing: see %s --help", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			signal.Reset() // as if this process were the program already
+			o, err := parseOptions(args[0])
+			if err != nil {
+				return err
+			}
+			logf := func(format string, args ...any) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "keepalive: "+format+"\n", args...)
+			}
+			if err := setInherited(o); err != nil {
+				logf("%v", err)
+			}
+			m, err := startMechanism(name, programOf(args)[0], o)
+			if errors.As(err, new(statusError)) {
+				return err
+			}
+			if err != nil {
+				return statusError{err, statusFailure}
+			}
+			if verbose {
+				logf("mechanism %s: %v", m.name, o)
+				logf("not covered: %s", strings.Join(m.gaps(), "; "))
+			}
+			err = execProgram(programOf(args))
+			if errors.Is(err, fs.ErrNotExist) {
+				return statusError{err, statusNotFound}
+			}
+			return statusError{err, statusCannotExecute}
+		},
+	}
+	cmd.Flags().SetInterspersed(false) // flags after OPTIONS are the program's
+	cmd.Flags().StringVar(&name, "mechanism", "auto", "auto, or one of "+mechanismNames())
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "write the mechanism and what it does not cover")
+	return cmd
+}
+
+// programOf returns the program and its arguments, which follow OPTIONS.
+func programOf(args []string) []string {
+	if len(args) > 1 && args[1] == "--" {
+		return args[2:]
+	}
+	return args[min(1, len(args)):]
+}
+
+func mechanismNames() string {
+	var names []string
+	for _, m := range mechanisms {
+		names = append(names, m.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// startMechanism starts the mechanism with that name. auto is the first one that works for program.
+func startMechanism(name, program string, o keepalive.Options) (*mechanism, error) {
+	var errs []error
+	for i := range mechanisms {
+		m := &mechanisms[i]
+		if name != m.name && (name != "auto" || m.covers != nil && !m.covers(program)) {
+			continue
+		}
+		err := m.start(o)
+		if err == nil {
+			return m, nil
+		}
+		errs = append(errs, err)
+	}
+	if len(errs) == 0 {
+		return nil, usagef("--mechanism %s: must be auto, or one of %s", name, mechanismNames())
+	}
+	text := errs[0].Error()
+	for _, err := range errs[1:] {
+		text += "; " + err.Error()
+	}
+	return nil, errors.New(text)
+}
