@@ -83,7 +83,7 @@ tests() {
 	local p n
 	for p; do
 		n=$tmp/$(basename "$PWD/$p").test
-		CGO_ENABLED=0 nice go test -vet=off -c -o "$n" "$p"
+		CGO_ENABLED=0 nice go test -C "$p" -vet=off -c -o "$n" .
 		echo "cd '$PWD/$p' && $n -test.v -test.short -test.timeout=5m && echo 'ok   $p' || { echo '*** FAIL $p'; failed=1; }"
 	done >"$tmp/tests"
 	echo "exit \${failed-0}" >>"$tmp/tests"
