@@ -1,0 +1,135 @@
+package idletimeout
+
+import (
+	"slices"
+	"time"
+)
+
+// closings are the connections that were closed without a probe.
+type closings struct {
+	list  []closedConn
+	late  int  // that were closed after the same time, but only after a probe
+	asked bool // a connection that should have been closed as well was probed
+}
+
+type closedConn struct {
+	Closing
+	at      time.Duration
+	idle    time.Duration // without a segment
+	control bool
+}
+
+// refusal is the age below which a connection was not accepted by the server, for example
+// because there are too many.
+const refusal = time.Second
+
+// soon is the time after a probe in which a connection is closed that the server has closed
+// before. The server's FIN was lost, and is sent again.
+const soon = 5 * time.Second
+
+// addClosing records that c was closed. The time counts from the data before, unless the
+// server has sent data to report the end.
+func (s *search) addClosing(c *conn, now time.Duration, reset bool) {
+	closing := closedConn{Closing: Closing{After: now - c.data, Reset: reset}, at: now, idle: now - c.from, control: c.control}
+	if c.text != "" && closing.After < time.Second {
+		closing.Closing = Closing{After: now - c.dataWas, Reset: reset, Text: c.text}
+		closing.idle = closing.After
+	}
+	l := &s.closings
+	switch {
+	case closing.After < refusal:
+		s.refused++
+	case len(l.list) > 0 && l.asked && closing.After > l.due() && closing.idle < soon:
+		l.late++
+	default:
+		l.list = append(l.list, closing)
+	}
+}
+
+// tolerance is how far apart times can be that are about the same.
+func (l *closings) tolerance() time.Duration { return max(time.Second, l.list[0].After/20) }
+
+// due returns the age at which all connections should be closed.
+func (l *closings) due() time.Duration { return l.list[0].After + l.tolerance() }
+
+// expects reports whether the server closes connections at the age of c.
+func (l *closings) expects(c *conn, now time.Duration) bool {
+	return slices.ContainsFunc(l.list, func(closed closedConn) bool {
+		return closed.control && now-c.data >= closed.After
+	})
+}
+
+// awaitsClosing reports whether it is not yet clear why connections were closed.
+func (s *search) awaitsClosing() bool {
+	l := &s.closings
+	return len(l.list) > 0 && s.now-l.list[0].at <= l.tolerance()+soon
+}
+
+// closed returns the verdict for connections that were closed after the same time.
+//
+// The control connection is never idle. If it was closed as well, the time without data
+// matters, otherwise the time without segments.
+func (s *search) closed() (Result, bool) {
+	l := &s.closings
+	if len(l.list) == 0 || s.now-l.list[0].at < l.tolerance() {
+		return Result{}, false
+	}
+	var similarAge, similarIdle int
+	var least, most time.Duration // of the idle times
+	controlClosed := s.control == nil
+	for _, c := range l.list {
+		if (c.After - l.list[0].After).Abs() <= l.tolerance() {
+			similarAge++
+			controlClosed = controlClosed || c.control
+		}
+		if c.control {
+			continue
+		}
+		if similarIdle == 0 {
+			least, most = c.idle, c.idle
+		}
+		if (c.idle - least).Abs() <= l.tolerance() {
+			similarIdle++
+			least, most = min(least, c.idle), max(most, c.idle)
+		}
+	}
+	var survivors []*conn
+	for _, c := range s.conns {
+		if !c.control && c.phase != opening && s.now-c.data > l.list[0].After+l.tolerance()/4 {
+			survivors = append(survivors, c)
+		}
+	}
+	r := Result{Closed: &l.list[0].Closing}
+	switch {
+	case l.late > 0:
+		r.Verdict, r.Reopened = ServerCloses, true
+	case controlClosed && len(survivors) == 0 && !l.asked && similarAge > 1:
+		r.Verdict = ServerCloses
+		r.Lower, _ = s.bounds(certain)
+	case controlClosed && len(survivors) > 0 && !l.asked:
+		l.asked = s.ask(survivors)
+		return Result{}, false
+	case !controlClosed && s.now-s.control.data > l.due() && similarIdle > 1:
+		slack := inexact + s.rtt()
+		r.Verdict, r.Lower, r.Upper = Closes, least-slack, most+slack
+		r.Closed = &Closing{After: most, Reset: l.list[0].Reset, Text: l.list[0].Text}
+	case s.awaitsClosing():
+		return Result{}, false
+	default:
+		*l = closings{} // there was another reason
+		return Result{}, false
+	}
+	return r, true
+}
+
+// ask probes one of the connections that should have been closed. If it was, but the path has
+// dropped the FIN, then it is closed soon.
+func (s *search) ask(survivors []*conn) bool {
+	for _, c := range survivors {
+		if c.phase == idle && s.now-c.from > time.Second {
+			s.startProbing(c)
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,361 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/idletimeout"
+)
+
+func newPathCommand() *cobra.Command {
+	p := pathCommand{limits: idletimeout.Limits{Max: 20 * time.Minute, Connections: 32}}
+	cmd := &cobra.Command{
+		Use:   "path HOST:PORT",
+		Short: "Measure after how long the path to a server drops an idle connection",
+		Long: `path measures after how long NATs, firewalls and load balancers on the path to a
+server drop an idle connection. The server can be any TCP server.
+
+It opens connections and leaves each of them idle for another time. Then the
+kernel sends a keepalive probe, which the server's kernel answers if the
+connection is still open. The result is a range for the timeout, and the
+settings that keep a connection open. The range is a second or 2 % wide, or more
+if the round-trip time is long. A measurement usually takes 1.1 to 1.8 times the
+timeout, or --max if there is none.
+
+The verdict, in the output of -o json, is one of
+
+  drops          the path drops idle connections silently
+  resets         the path drops them, and answers later segments with RST
+  closes         they are closed with FIN or RST at the timeout, unless probes
+                 are sent
+  server-closes  the server closes connections without data, despite probes
+  server-probes  the server sends probes itself, so no connection is idle
+  open           connections were open after --max
+  no-answer      no probe was answered, so nothing can be measured
+  unfinished     the measurement was ended with Ctrl-C, or by an error
+
+lower_seconds is the longest idle time after which a connection was open, and
+upper_seconds the shortest one after which it was not. Both are null if unknown.
+Other fields are there if they apply: closed_after_seconds, every_seconds (of
+the server's probes), keep_open and options (settings to use), outages, refused
+(connections that the server closed at once), and text (the result in words).
+
+Only the direction to the server is measured: a path can block the server's
+segments earlier. Some NATs open a dropped connection again for a probe, and
+then look as if they had no timeout. That shows only if the server closes
+connections: its FIN then arrives after a probe, and not before.
+
+Use it for your own paths and servers. It keeps up to 33 connections open, which
+some servers log or count. For example, MySQL blocks a host after 100
+connections without login (max_connect_errors). Connections that the path has
+dropped stay open on the server until it notices. No data is sent, unless
+--tls or --send is given. Some servers close connections that send nothing.
+
+The exit status is 0 for a verdict, 1 for a failure, 2 for wrong usage, and 130
+after Ctrl-C, which prints what is known so far.`,
+		Example: `  keepalive path db.example.com:5432
+  keepalive path -o json --max 10m db.example.com:5432
+  keepalive path --tls --send 'GET / HTTP/1.1\r\nHost: example.com\r\n\r\n' example.com:443`,
+		Args: usageArgs(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p.out, p.errs = cmd.OutOrStdout(), cmd.ErrOrStderr()
+			return p.run(cmd.Context(), args[0])
+		},
+	}
+	flags := cmd.Flags()
+	flags.DurationVar(&p.limits.Max, "max", p.limits.Max, "the longest idle time to measure")
+	flags.DurationVar(&p.limits.Precision, "precision", 0, "end when the range is that narrow (default 1s or 2 %)")
+	flags.IntVar(&p.limits.Connections, "connections", p.limits.Connections, "connections at a time, from 8 to 256")
+	flags.BoolVar(&p.tls, "tls", false, "do a TLS handshake first, without verification")
+	flags.StringVar(&p.send, "send", "", `data to send first, with escapes such as \r\n`)
+	flags.StringVarP(&p.output, "output", "o", "text", "text or json")
+	return cmd
+}
+
+type pathCommand struct {
+	limits idletimeout.Limits
+	tls    bool
+	send   string
+	output string
+
+	out, errs io.Writer
+	address   string // that was connected to
+	status    statusLine
+}
+
+func (p *pathCommand) run(ctx context.Context, address string) error {
+	config, err := p.config(address)
+	if err != nil {
+		return err
+	}
+	p.status = newStatusLine(p.errs)
+	config.Progress = func(now idletimeout.Progress) { p.status.show(progressText(now)) }
+	config.Connected = func(addr net.Addr) {
+		p.address = addr.String()
+		if p.output == "text" {
+			fmt.Fprintf(p.out, "Measuring the path to %s with idle times up to %s.\n", p.address, short(p.limits.Max))
+		}
+	}
+	last := ""
+	config.Found = func(f idletimeout.Finding) {
+		line := fmt.Sprintf("  %8s  %s\n", atLeast(f.Idle), f.Outcome)
+		if p.output == "text" && line != last {
+			p.status.clear()
+			fmt.Fprint(p.out, line)
+		}
+		last = line
+	}
+	result, err := idletimeout.Measure(ctx, config)
+	p.status.clear()
+	interrupted := errors.Is(err, context.Canceled)
+	switch {
+	case interrupted && p.address == "":
+		return exitStatus(130)
+	case err != nil && !interrupted && result.Lower == 0:
+		return fmt.Errorf("path: %w", err)
+	}
+	if p.output == "json" {
+		if err := json.NewEncoder(p.out).Encode(p.report(result)); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprint(p.out, "\n", wrap(p.text(result), 79))
+	}
+	switch {
+	case err == nil && result.Verdict == idletimeout.Unfinished:
+		return errors.New("path: not finished, because too many connections were closed or lost")
+	case err == nil:
+		return nil
+	case interrupted:
+		return exitStatus(130) // what shells use for SIGINT
+	}
+	return fmt.Errorf("path: %w", err)
+}
+
+// config checks the arguments.
+func (p *pathCommand) config(address string) (idletimeout.Config, error) {
+	config := idletimeout.Config{Address: address, TLS: p.tls}
+	host, port, err := net.SplitHostPort(address)
+	if addr, parseErr := netip.ParseAddr(strings.Trim(address, "[]")); parseErr == nil && err != nil {
+		return config, usagef("path: %q has no port: must be HOST:PORT, for example %s", address, net.JoinHostPort(addr.String(), "443"))
+	}
+	switch {
+	case err != nil || host == "" || port == "":
+		return config, usagef("path: %q: must be HOST:PORT, for example example.com:443 or [::1]:443", address)
+	case p.limits.Max < 2*time.Second || p.limits.Max > 7*24*time.Hour:
+		return config, usagef("path: --max %v: must be between 2s and 168h", p.limits.Max)
+	case p.limits.Precision != 0 && p.limits.Precision < time.Second:
+		return config, usagef("path: --precision %v: must be at least 1s", p.limits.Precision)
+	case p.limits.Connections < 8 || p.limits.Connections > 256:
+		return config, usagef("path: --connections %d: must be between 8 and 256", p.limits.Connections)
+	case p.output != "text" && p.output != "json":
+		return config, usagef("path: --output %q: must be text or json", p.output)
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return config, usagef("path: %q: unknown port %q", address, port)
+	}
+	send, err := strconv.Unquote(`"` + strings.NewReplacer(`"`, `\"`, "\n", `\n`).Replace(p.send) + `"`)
+	if err != nil {
+		return config, usagef(`path: --send %q: must be text with escapes such as \r, \n, \\ and \x00`, p.send)
+	}
+	config.Send, config.Limits = []byte(send), p.limits
+	return config, nil
+}
+
+// pathReport is the output of -o json.
+type pathReport struct {
+	Address            string              `json:"address"`
+	Verdict            idletimeout.Verdict `json:"verdict"`
+	LowerSeconds       *float64            `json:"lower_seconds"`
+	UpperSeconds       *float64            `json:"upper_seconds"`
+	ClosedAfterSeconds *float64            `json:"closed_after_seconds,omitempty"` // for closes and server-closes
+	EverySeconds       *float64            `json:"every_seconds,omitempty"`        // for server-probes
+	KeepOpen           string              `json:"keep_open,omitempty"`
+	Options            string              `json:"options,omitempty"`
+	Outages            int                 `json:"outages,omitempty"`
+	Refused            int                 `json:"refused,omitempty"`
+	Text               string              `json:"text"`
+}
+
+func (p *pathCommand) report(r idletimeout.Result) pathReport {
+	report := pathReport{
+		Address: p.address, Verdict: r.Verdict, Outages: r.Outages, Refused: r.Refused,
+		LowerSeconds: seconds(r.Lower), UpperSeconds: seconds(r.Upper), EverySeconds: seconds(r.Every),
+		Text: strings.ReplaceAll(p.text(r), "\n", " "),
+	}
+	if r.Closed != nil {
+		after := r.Closed.After.Round(time.Millisecond).Seconds()
+		report.ClosedAfterSeconds = &after
+	}
+	if d := keepOpen(r); d > 0 {
+		report.KeepOpen, report.Options = short(d), keepalive.KeepOpen(d).String()
+	}
+	return report
+}
+
+func seconds(d time.Duration) *float64 {
+	if d == 0 {
+		return nil
+	}
+	s := d.Round(time.Millisecond).Seconds()
+	return &s
+}
+
+// keepOpen returns the timeout for keep-open, or 0 if keepalive does not help.
+func keepOpen(r idletimeout.Result) time.Duration {
+	switch r.Verdict {
+	case idletimeout.Drops, idletimeout.Resets, idletimeout.Closes:
+		return r.Lower.Truncate(time.Second)
+	}
+	return 0
+}
+
+// text returns the result in words. Each line is a paragraph.
+func (p *pathCommand) text(r idletimeout.Result) string {
+	var lines []string
+	add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	between := fmt.Sprintf("%s to %s", atLeast(r.Lower), atMost(r.Upper))
+	switch r.Verdict {
+	case idletimeout.Drops:
+		add("The path drops a connection that has been idle for %s. It sends nothing when it does.", between)
+	case idletimeout.Resets:
+		add("The path drops a connection that has been idle for %s, and answers the next segment with RST.", between)
+	case idletimeout.Closes:
+		add("A connection that has been idle for %s is closed with %s. Connections on which probes were sent stayed open.", between, closing(r.Closed))
+	case idletimeout.ServerCloses:
+		if r.Closed.After == 0 {
+			add("The server closes all connections at once.")
+			break
+		}
+		add("The server, or a proxy on the way, closes a connection with %s when no data has arrived for %.1fs, even if probes are sent. Keepalive cannot prevent that: send data more often, or change the server's timeout.", closing(r.Closed), r.Closed.After.Seconds())
+		if r.Reopened {
+			add("Idle connections received that only after a probe. So the path drops idle connections before, and lets a probe open them again, as NATs on Linux do (nf_conntrack_tcp_loose).")
+		} else if r.Lower > 0 {
+			add("The path kept connections open that were idle for %s. Its timeout is longer than that, or there is none.", atLeast(r.Lower))
+		}
+	case idletimeout.ServerProbes:
+		what := "a segment without data, probably a keepalive probe,"
+		if r.Data {
+			what = "data"
+		}
+		add("The server sends %s every %.1fs by itself. So no connection is idle for longer, and a longer timeout of the path does not matter and cannot be measured.", what, r.Every.Seconds())
+		if r.Lower > 0 {
+			add("The path kept connections open that were idle for %s.", atLeast(r.Lower))
+		}
+	case idletimeout.Open:
+		add("The path kept connections open that were idle for %s. A longer timeout would need a longer --max.", atLeast(r.Lower))
+	case idletimeout.NoAnswer:
+		add("No keepalive probe was answered, although connections could be opened. The server or a firewall ignores probes, or the path drops connections that are idle for a second. So nothing can be measured.")
+	case idletimeout.Unfinished:
+		switch {
+		case r.Upper > 0:
+			add("Not finished. The path drops a connection that has been idle for %s.", between)
+		case r.Lower > 0:
+			add("Not finished. The path kept connections open that were idle for %s.", atLeast(r.Lower))
+		default:
+			add("Not finished. Nothing is known yet.")
+		}
+	}
+	if d := keepOpen(r); d > 0 {
+		add("Settings to use: keep-open=%s, which is %s here.", short(d), keepalive.KeepOpen(d))
+	}
+	if r.Verdict == idletimeout.Open || r.Upper > 0 {
+		add("Only the direction to the server was measured.")
+	}
+	if r.Refused > 0 && (r.Closed == nil || r.Closed.After > 0) {
+		add("The server closed some connections at once (%d), so that fewer were used.", r.Refused)
+	}
+	if r.Outages > 0 {
+		add("The network was down meanwhile (outages: %d). Probes of that time were not counted.", r.Outages)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func closing(c *idletimeout.Closing) string {
+	how := "FIN"
+	if c.Reset {
+		how = "RST"
+	}
+	if c.Text != "" {
+		how += fmt.Sprintf(" after sending %q", c.Text)
+	}
+	return how
+}
+
+func progressText(p idletimeout.Progress) string {
+	switch {
+	case p.Down:
+		return "The network is down. Waiting."
+	case p.Low == 0:
+		return "Opening connections."
+	}
+	text := "Open after " + atLeast(p.Low)
+	if p.High > 0 {
+		text += ", not after " + atMost(p.High)
+	}
+	if p.Next > 0 {
+		text += fmt.Sprintf(". Next: %s, in %s", atLeast(p.Next), short(p.In.Truncate(time.Second)+time.Second))
+	}
+	return text + ". At most " + short(p.Left.Round(time.Second)) + " left."
+}
+
+// atLeast and atMost return d rounded down and up, to tenths of a second below a minute.
+func atLeast(d time.Duration) string {
+	if d < time.Minute {
+		return d.Truncate(time.Second / 10).String()
+	}
+	return short(d.Truncate(time.Second))
+}
+
+func atMost(d time.Duration) string {
+	if d < time.Minute {
+		return atLeast(d + time.Second/10 - 1)
+	}
+	return atLeast(d + time.Second - 1)
+}
+
+// short returns d without the zeros at the end of Duration.String.
+func short(d time.Duration) string {
+	s := strings.TrimSuffix(d.String(), "m0s")
+	if s != d.String() {
+		s += "m"
+	}
+	if h := strings.TrimSuffix(s, "h0m"); h != s {
+		return h + "h"
+	}
+	return s
+}
+
+// wrap breaks the lines of text.
+func wrap(text string, width int) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		column := 0
+		for word := range strings.FieldsSeq(line) {
+			switch {
+			case column == 0:
+			case column+1+len(word) > width:
+				b.WriteByte('\n')
+				column = 0
+			default:
+				b.WriteByte(' ')
+				column++
+			}
+			b.WriteString(word)
+			column += len(word)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
