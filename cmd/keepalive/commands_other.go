@@ -12,5 +12,6 @@ func linuxCommands() []*cobra.Command {
 		needsLinux("run", "Run a program with OPTIONS on all of its TCP connections"),
 		needsLinux("attach", "Set the options of a running service or container"),
 		needsLinux("detach", "Remove what keepalive attach has attached"),
+		needsLinux("path", "Measure after how long the path to a server drops an idle connection"),
 	}
 }

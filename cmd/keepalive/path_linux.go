@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"os/signal"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +18,7 @@ import (
 
 	"github.com/go-keepalive/keepalive"
 	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/idletimeout"
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/text"
 )
 
 func newPathCommand() *cobra.Command {
@@ -67,10 +70,13 @@ after Ctrl-C, which prints what is known so far.`,
 		Example: `  keepalive path db.example.com:5432
   keepalive path -o json --max 10m db.example.com:5432
   keepalive path --tls --send 'GET / HTTP/1.1\r\nHost: example.com\r\n\r\n' example.com:443`,
-		Args: usageArgs(cobra.ExactArgs(1)),
+		Args:              usageArgs(cobra.ExactArgs(1)),
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p.out, p.errs = cmd.OutOrStdout(), cmd.ErrOrStderr()
-			return p.run(cmd.Context(), args[0])
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
+			defer stop()
+			return p.run(ctx, args[0])
 		},
 	}
 	flags := cmd.Flags()
@@ -79,9 +85,12 @@ after Ctrl-C, which prints what is known so far.`,
 	flags.IntVar(&p.limits.Connections, "connections", p.limits.Connections, "connections at a time, from 8 to 256")
 	flags.BoolVar(&p.tls, "tls", false, "do a TLS handshake first, without verification")
 	flags.StringVar(&p.send, "send", "", `data to send first, with escapes such as \r\n`)
-	flags.StringVarP(&p.output, "output", "o", "text", "text or json")
+	addOutputFlag(cmd, &p.output)
 	return cmd
 }
+
+// errInterrupted ends the command with the status that shells use for SIGINT.
+var errInterrupted = statusError{errors.New("interrupted"), 130}
 
 type pathCommand struct {
 	limits idletimeout.Limits
@@ -99,12 +108,12 @@ func (p *pathCommand) run(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	p.status = newStatusLine(p.errs)
+	p.status = statusLine{p.errs, screenOf(p.errs)}
 	config.Progress = func(now idletimeout.Progress) { p.status.show(progressText(now)) }
 	config.Connected = func(addr net.Addr) {
 		p.address = addr.String()
 		if p.output == "text" {
-			fmt.Fprintf(p.out, "Measuring the path to %s with idle times up to %s.\n", p.address, short(p.limits.Max))
+			fmt.Fprintf(p.out, "Measuring the path to %s with idle times up to %s.\n", p.address, text.Duration(p.limits.Max))
 		}
 	}
 	last := ""
@@ -121,9 +130,9 @@ func (p *pathCommand) run(ctx context.Context, address string) error {
 	interrupted := errors.Is(err, context.Canceled)
 	switch {
 	case interrupted && p.address == "":
-		return exitStatus(130)
+		return errInterrupted
 	case err != nil && !interrupted && result.Lower == 0:
-		return fmt.Errorf("path: %w", err)
+		return err
 	}
 	if p.output == "json" {
 		if err := json.NewEncoder(p.out).Encode(p.report(result)); err != nil {
@@ -134,13 +143,13 @@ func (p *pathCommand) run(ctx context.Context, address string) error {
 	}
 	switch {
 	case err == nil && result.Verdict == idletimeout.Unfinished:
-		return errors.New("path: not finished, because too many connections were closed or lost")
+		return errors.New("not finished, because too many connections were closed or lost")
 	case err == nil:
 		return nil
 	case interrupted:
-		return exitStatus(130) // what shells use for SIGINT
+		return errInterrupted
 	}
-	return fmt.Errorf("path: %w", err)
+	return err
 }
 
 // config checks the arguments.
@@ -148,26 +157,27 @@ func (p *pathCommand) config(address string) (idletimeout.Config, error) {
 	config := idletimeout.Config{Address: address, TLS: p.tls}
 	host, port, err := net.SplitHostPort(address)
 	if addr, parseErr := netip.ParseAddr(strings.Trim(address, "[]")); parseErr == nil && err != nil {
-		return config, usagef("path: %q has no port: must be HOST:PORT, for example %s", address, net.JoinHostPort(addr.String(), "443"))
+		return config, usagef("%q has no port: must be HOST:PORT, for example %s", address, net.JoinHostPort(addr.String(), "443"))
 	}
 	switch {
 	case err != nil || host == "" || port == "":
-		return config, usagef("path: %q: must be HOST:PORT, for example example.com:443 or [::1]:443", address)
+		return config, usagef("%q: must be HOST:PORT, for example example.com:443 or [::1]:443", address)
 	case p.limits.Max < 2*time.Second || p.limits.Max > 7*24*time.Hour:
-		return config, usagef("path: --max %v: must be between 2s and 168h", p.limits.Max)
+		return config, usagef("--max %v: must be between 2s and 168h", p.limits.Max)
 	case p.limits.Precision != 0 && p.limits.Precision < time.Second:
-		return config, usagef("path: --precision %v: must be at least 1s", p.limits.Precision)
+		return config, usagef("--precision %v: must be at least 1s", p.limits.Precision)
 	case p.limits.Connections < 8 || p.limits.Connections > 256:
-		return config, usagef("path: --connections %d: must be between 8 and 256", p.limits.Connections)
-	case p.output != "text" && p.output != "json":
-		return config, usagef("path: --output %q: must be text or json", p.output)
+		return config, usagef("--connections %d: must be between 8 and 256", p.limits.Connections)
+	}
+	if err := checkOutput(p.output); err != nil {
+		return config, err
 	}
 	if _, err := net.LookupPort("tcp", port); err != nil {
-		return config, usagef("path: %q: unknown port %q", address, port)
+		return config, usagef("%q: unknown port %q", address, port)
 	}
 	send, err := strconv.Unquote(`"` + strings.NewReplacer(`"`, `\"`, "\n", `\n`).Replace(p.send) + `"`)
 	if err != nil {
-		return config, usagef(`path: --send %q: must be text with escapes such as \r, \n, \\ and \x00`, p.send)
+		return config, usagef(`--send %q: must be text with escapes such as \r, \n, \\ and \x00`, p.send)
 	}
 	config.Send, config.Limits = []byte(send), p.limits
 	return config, nil
@@ -191,26 +201,20 @@ type pathReport struct {
 func (p *pathCommand) report(r idletimeout.Result) pathReport {
 	report := pathReport{
 		Address: p.address, Verdict: r.Verdict, Outages: r.Outages, Refused: r.Refused,
-		LowerSeconds: seconds(r.Lower), UpperSeconds: seconds(r.Upper), EverySeconds: seconds(r.Every),
+		LowerSeconds: secondsOf(r.Lower), UpperSeconds: secondsOf(r.Upper), EverySeconds: secondsOf(r.Every),
 		Text: strings.ReplaceAll(p.text(r), "\n", " "),
 	}
 	if r.Closed != nil {
-		after := r.Closed.After.Round(time.Millisecond).Seconds()
-		report.ClosedAfterSeconds = &after
+		report.ClosedAfterSeconds = known(seconds(r.Closed.After), true)
 	}
 	if d := keepOpen(r); d > 0 {
-		report.KeepOpen, report.Options = short(d), keepalive.KeepOpen(d).String()
+		report.KeepOpen, report.Options = optionText(d), keepalive.KeepOpen(d).String()
 	}
 	return report
 }
 
-func seconds(d time.Duration) *float64 {
-	if d == 0 {
-		return nil
-	}
-	s := d.Round(time.Millisecond).Seconds()
-	return &s
-}
+// secondsOf returns d, or nil if it is 0.
+func secondsOf(d time.Duration) *float64 { return known(seconds(d), d != 0) }
 
 // keepOpen returns the timeout for keep-open, or 0 if keepalive does not help.
 func keepOpen(r idletimeout.Result) time.Duration {
@@ -268,7 +272,7 @@ func (p *pathCommand) text(r idletimeout.Result) string {
 		}
 	}
 	if d := keepOpen(r); d > 0 {
-		add("Settings to use: keep-open=%s, which is %s here.", short(d), keepalive.KeepOpen(d))
+		add("Settings to use: keep-open=%s, which is %s here.", optionText(d), keepalive.KeepOpen(d))
 	}
 	if r.Verdict == idletimeout.Open || r.Upper > 0 {
 		add("Only the direction to the server was measured.")
@@ -300,14 +304,19 @@ func progressText(p idletimeout.Progress) string {
 	case p.Low == 0:
 		return "Opening connections."
 	}
-	text := "Open after " + atLeast(p.Low)
+	line := "Open after " + atLeast(p.Low)
 	if p.High > 0 {
-		text += ", not after " + atMost(p.High)
+		line += ", not after " + atMost(p.High)
 	}
 	if p.Next > 0 {
-		text += fmt.Sprintf(". Next: %s, in %s", atLeast(p.Next), short(p.In.Truncate(time.Second)+time.Second))
+		line += fmt.Sprintf(". Next: %s, in %s", atLeast(p.Next), text.Duration(p.In.Truncate(time.Second)+time.Second))
 	}
-	return text + ". At most " + short(p.Left.Round(time.Second)) + " left."
+	return line + ". At most " + text.Duration(p.Left.Round(time.Second)) + " left."
+}
+
+// optionText returns d as a value of OPTIONS.
+func optionText(d time.Duration) string {
+	return strings.TrimPrefix(keepalive.Options{Idle: d}.String(), "idle=")
 }
 
 // atLeast and atMost return d rounded down and up, to tenths of a second below a minute.
@@ -315,7 +324,7 @@ func atLeast(d time.Duration) string {
 	if d < time.Minute {
 		return d.Truncate(time.Second / 10).String()
 	}
-	return short(d.Truncate(time.Second))
+	return text.Duration(d.Truncate(time.Second))
 }
 
 func atMost(d time.Duration) string {
@@ -323,18 +332,6 @@ func atMost(d time.Duration) string {
 		return atLeast(d + time.Second/10 - 1)
 	}
 	return atLeast(d + time.Second - 1)
-}
-
-// short returns d without the zeros at the end of Duration.String.
-func short(d time.Duration) string {
-	s := strings.TrimSuffix(d.String(), "m0s")
-	if s != d.String() {
-		s += "m"
-	}
-	if h := strings.TrimSuffix(s, "h0m"); h != s {
-		return h + "h"
-	}
-	return s
 }
 
 // wrap breaks the lines of text.

@@ -64,7 +64,7 @@ func TestPathNoConnection(t *testing.T) {
 	out, errs, status := keepaliveCommand("path", listener.Addr().String())
 	assert.Equal(t, 1, status)
 	assert.Empty(t, out)
-	assert.Regexp(t, `^keepalive: path: .*connection refused\n$`, errs)
+	assert.Regexp(t, `^keepalive: .*connection refused\n$`, errs)
 }
 
 func TestPathOpen(t *testing.T) {
@@ -163,7 +163,7 @@ func TestPathInterrupted(t *testing.T) {
 			root.SetArgs([]string{"path", "-o", output, addr})
 			root.SetOut(&out)
 			root.SetErr(&errs)
-			assert.Equal(t, exitStatus(130), root.ExecuteContext(ctx))
+			assert.Equal(t, errInterrupted, root.ExecuteContext(ctx))
 			assert.Regexp(t, want, out.String())
 			assert.Empty(t, errs.String())
 		})
@@ -227,7 +227,7 @@ func TestStatusLineNoTerminal(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "out"))
 	require.NoError(t, err)
 	defer f.Close()
-	s := newStatusLine(f)
+	s := statusLine{f, screenOf(f)}
 	s.show("text")
 	s.clear()
 	info, err := f.Stat()
