@@ -10,12 +10,19 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
+// atEnd runs after all tests.
+var atEnd []func()
+
 // TestMain makes the test binary the command if it is executed with that name.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "keepalive" {
 		main()
 	}
-	os.Exit(m.Run())
+	status := m.Run()
+	for _, f := range atEnd {
+		f()
+	}
+	os.Exit(status)
 }
 
 // keepaliveCommand runs the command in this process, and returns what it wrote and its exit status.

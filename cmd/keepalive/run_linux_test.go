@@ -105,15 +105,6 @@ func TestRunSameProcess(t *testing.T) {
 	assert.Equal(t, want, run(keepalive, "run", "--mechanism=seccomp", "on"))
 }
 
-// keepaliveBinary returns the path of the command.
-func keepaliveBinary(t *testing.T) string {
-	binary, err := os.Executable()
-	require.NoError(t, err)
-	path := filepath.Join(t.TempDir(), "keepalive")
-	require.NoError(t, os.Symlink(binary, path))
-	return path
-}
-
 // show is a Python program that writes the options of a new socket.
 const show = `
 import socket

@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -103,7 +105,7 @@ process.stdin.resume().on("end", () => process.exit())`}
 				until redis-cli -p %[3]s info replication | grep -q master_link_status:up; do sleep 0.05; done
 				echo ready; read line; kill $first $second; wait`, server, first, second)}
 		}},
-	{name: "nginx with workers", needs: []string{"nginx", "curl"}, byHand: true, listeners: 3, connections: 3, start: func(t *testing.T, dir string) []string {
+	{name: "nginx with workers", needs: []string{"nginx", "curl"}, listeners: 3, connections: 3, start: func(t *testing.T, dir string) []string {
 		address := "127.0.0.1:" + freePort(t)
 		conf := filepath.Join(dir, "nginx.conf")
 		require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, `
@@ -116,7 +118,7 @@ process.stdin.resume().on("end", () => process.exit())`}
 			}`, dir, address, silentServer(t)), 0o644))
 		return proxy("nginx -e "+dir+"/error.log -c "+conf, address)
 	}},
-	{name: "HAProxy", needs: []string{"haproxy", "curl"}, byHand: true, listeners: 1, connections: 3, start: func(t *testing.T, dir string) []string {
+	{name: "HAProxy", needs: []string{"haproxy", "curl"}, listeners: 1, connections: 3, start: func(t *testing.T, dir string) []string {
 		address := "127.0.0.1:" + freePort(t)
 		conf := filepath.Join(dir, "haproxy.conf")
 		require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil, `
@@ -133,8 +135,8 @@ listen proxy
 `, address, silentServer(t)), 0o644))
 		return proxy("haproxy -W -f "+conf, address)
 	}},
-	{name: "PostgreSQL with backends", needs: []string{"pg_config", "psql"}, byHand: true, noRoot: true, listeners: 1, connections: 4, start: func(t *testing.T, dir string) []string {
-		return []string{"sh", "-c", fmt.Sprintf(`set -e; cd %s; PATH=$PATH:$(pg_config --bindir); port=%s; connect="psql -q -h 127.0.0.1 -p $port -U postgres"
+	{name: "PostgreSQL with backends", needs: []string{"psql"}, noRoot: true, listeners: 1, connections: 4, start: func(t *testing.T, dir string) []string {
+		return []string{"sh", "-c", fmt.Sprintf(`set -e; cd %s; PATH=$PATH:$(echo /usr/lib/postgresql/*/bin); port=%s; connect="psql -q -h 127.0.0.1 -p $port -U postgres"
 			initdb -U postgres -D data >/dev/null
 			postgres -D data -p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories= 2>/dev/null & server=$!
 			until $connect -c "" 2>/dev/null; do sleep 0.1; done
@@ -147,17 +149,31 @@ listen proxy
 // silent, so that the connections stay open.
 func proxy(command, address string) []string {
 	return []string{"sh", "-c", fmt.Sprintf(`%s & proxy=$!
-		until curl -s -m 0.1 http://%s || [ $? = 28 ]; do sleep 0.05; done
-		curl -s http://%[2]s & curl=$!
-		echo ready; read line; kill $curl $proxy; wait $proxy`, command, address)}
+		(until curl -s http://%s >/dev/null; do sleep 0.05; done) & client=$!
+		echo ready; read line; kill $client $proxy; wait $proxy`, command, address)}
 }
 
 func pairC(name string, flags ...string) program {
 	return program{name: name, needs: []string{"gcc"}, listeners: 1, connections: 2, start: func(t *testing.T, dir string) []string {
+		if slices.Contains(flags, "-m32") {
+			requireMultilib(t)
+		}
 		pair := filepath.Join(dir, "pair")
 		build(t, exec.Command("gcc", append(flags, "-Wall", "-o", pair, "testdata/pair.c", "-pthread")...))
 		return []string{pair}
 	}}
+}
+
+// requireMultilib skips the test if gcc has no C library for 32-bit programs. CI has it.
+func requireMultilib(t *testing.T) {
+	path, err := exec.Command("gcc", "-m32", "-print-file-name=libc.so").Output()
+	if err == nil && filepath.IsAbs(string(path)) {
+		return
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("gcc-multilib is not installed")
+	}
+	t.Skip("gcc-multilib is not installed")
 }
 
 func hidden(p program) program {
@@ -277,20 +293,21 @@ func socketsWhenReady(t *testing.T, cmd *exec.Cmd, listeners, connections int) (
 		stdin.Close()
 		defer time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() }).Stop()
 		assert.NoError(t, cmd.Wait())
-		assert.NotContains(t, stderr.String(), "keepalive")
+		assert.NotContains(t, stderr.String(), "keepalive: ")
 	}()
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	require.NoError(t, err, "the program ended too soon: %s", &stderr)
 	require.Equal(t, "ready\n", line)
-	hasAll := func() bool {
+	deadline := time.Now().Add(time.Minute)
+	for {
 		sockets = socketsOf(t, cmd.Process.Pid)
-		return count(sockets, func(s foreignSocket) bool { return s.isListener }) >= listeners &&
-			count(sockets, func(s foreignSocket) bool { return s.isConnected }) >= connections
+		if count(sockets, func(s foreignSocket) bool { return s.isListener }) >= listeners &&
+			count(sockets, func(s foreignSocket) bool { return s.isConnected }) >= connections {
+			return sockets
+		}
+		require.True(t, time.Now().Before(deadline), "not %d listeners and %d connections: %v", listeners, connections, sockets)
+		time.Sleep(10 * time.Millisecond)
 	}
-	if !assert.Eventually(t, hasAll, time.Minute, 10*time.Millisecond) {
-		t.Log(sockets)
-	}
-	return sockets
 }
 
 func mustOptions(t *testing.T, text string) keepalive.Options {
@@ -318,12 +335,34 @@ func makePublic(t *testing.T, dir string) {
 
 // runCommand returns a command keepalive run with args.
 func runCommand(t *testing.T, u user, args ...string) *exec.Cmd {
-	return &exec.Cmd{
-		Path:        "/proc/self/exe",
-		Args:        append([]string{"keepalive", "run"}, args...),
-		SysProcAttr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: u.id, Gid: u.id}},
-	}
+	cmd := exec.Command(keepaliveBinary(t), append([]string{"run"}, args...)...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: u.id, Gid: u.id}}
+	return cmd
 }
+
+// keepaliveBinary returns the path of the command, which every user can execute. It is built without
+// -race, because programs with the race detector wait for a second before they end.
+func keepaliveBinary(t *testing.T) string {
+	path, err := buildOnce()
+	require.NoError(t, err)
+	return path
+}
+
+var buildOnce = sync.OnceValues(func() (path string, err error) {
+	dir, err := os.MkdirTemp("", "keepalive")
+	if err != nil {
+		return "", err
+	}
+	atEnd = append(atEnd, func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return "", err
+	}
+	path = filepath.Join(dir, "keepalive")
+	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build: %w: %s", err, out)
+	}
+	return path, nil
+})
 
 func requireRoot(t *testing.T) {
 	if os.Geteuid() != 0 {

@@ -39,7 +39,7 @@ func tcpOptions(o keepalive.Options) []uint32 {
 //
 //   - notifies the supervisor of socket(2) for TCP, of setsockopt(2) for SO_KEEPALIVE, and of
 //     socketcall(2) for both functions, because it cannot read the arguments of that;
-//   - makes setsockopt return 0, without an effect, for ours, which are options of TCP;
+//   - makes setsockopt return error 0, without an effect, for ours, which are options of TCP;
 //   - allows everything else.
 func newFilter(ours []uint32) []unix.SockFilter {
 	notify, allow := ret(unix.SECCOMP_RET_USER_NOTIF), ret(unix.SECCOMP_RET_ALLOW)
@@ -52,7 +52,7 @@ func newFilter(ours []uint32) []unix.SockFilter {
 	onSetsockopt := slices.Concat(
 		load(arg(1)),
 		when([]uint32{unix.SOL_SOCKET}, load(arg(2)), when([]uint32{unix.SO_KEEPALIVE}, notify), allow),
-		when([]uint32{unix.IPPROTO_TCP}, load(arg(2)), when(ours, ret(unix.SECCOMP_RET_ERRNO|0))),
+		when([]uint32{unix.IPPROTO_TCP}, load(arg(2)), when(ours, ret(unix.SECCOMP_RET_ERRNO))),
 		allow)
 	onSocketcall := slices.Concat(
 		load(arg(0)), when([]uint32{uint32(socket), uint32(setsockopt)}, notify),
