@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -72,6 +73,11 @@ func (f *Far) tell(cmd string) error {
 	_, err := f.do(cmd)
 	return err
 }
+
+// Filter has the socket of c, a connection or a listener, drop every segment addressed to it
+// before its TCP receives the segment, or accept segments again. So a connection's far end is a
+// dead peer, and a listener does not answer a dial. It needs no privilege.
+func Filter(c syscall.Conn, drop bool) error { return filter(c, drop) }
 
 // Dial returns both ends of a new connection, over tcp, tcp4 or tcp6. No keepalive option
 // of the near end was set. If there is no such network, or no IPv6, the error matches

@@ -16,28 +16,41 @@ import (
 
 // control carries out a command that needs the far end's descriptor.
 func control(conn *net.TCPConn, cmd string) error {
-	rc, err := conn.SyscallConn()
+	switch cmd {
+	case "deaf":
+		return Filter(conn, true)
+	case "hear":
+		return Filter(conn, false)
+	case "vanish":
+		// In repair mode close sends nothing (net/ipv4/tcp.c, __tcp_close).
+		err := withDescriptor(conn, func(fd uintptr) error {
+			return unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_REPAIR, 1)
+		})
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}
+	return fmt.Errorf("no such command: %q", cmd)
+}
+
+func filter(c syscall.Conn, drop bool) error {
+	n := uint32(1<<32 - 1)
+	if drop {
+		n = 0
+	}
+	return withDescriptor(c, func(fd uintptr) error { return keep(fd, n) })
+}
+
+// withDescriptor calls f. The error matches errors.ErrUnsupported if the kernel has no such option.
+func withDescriptor(c syscall.Conn, f func(fd uintptr) error) error {
+	rc, err := c.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var opErr error
-	err = rc.Control(func(fd uintptr) {
-		switch cmd {
-		case "deaf":
-			opErr = keep(fd, 0)
-		case "hear":
-			opErr = keep(fd, 1<<32-1)
-		case "vanish":
-			// In repair mode close sends nothing (net/ipv4/tcp.c, __tcp_close).
-			opErr = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_REPAIR, 1)
-		default:
-			opErr = fmt.Errorf("no such command: %q", cmd)
-		}
-	})
-	if err = errors.Join(err, opErr); err == nil && cmd == "vanish" {
-		err = conn.Close()
-	}
-	if errors.Is(err, unix.ENOPROTOOPT) {
+	err = rc.Control(func(fd uintptr) { opErr = f(fd) })
+	if err = errors.Join(err, opErr); errors.Is(err, unix.ENOPROTOOPT) {
 		err = fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
 	}
 	return err
