@@ -19,9 +19,9 @@ import (
 // that got the error returns. A concurrent call may return the error earlier. Use it to learn the reason if a library replaces errors. For example, Exec of pgx
 // 5.12 returns "conn closed" (measured).
 //
-// The kept error matches the original with errors.Is and errors.As, but its method
-// Timeout returns false. ETIMEDOUT's returns true, so that some libraries take a dead peer
-// for an expired deadline.
+// The kept error is a [*net.OpError] if the original is one. It matches the original with
+// errors.Is and errors.As, but its method Timeout returns false. ETIMEDOUT's returns true, so
+// that some libraries take a dead peer for an expired deadline.
 //
 // The result has the methods SyscallConn and CloseWrite if conn has them, and [Enable] and the
 // other functions of this package accept it. It has no other methods, so it cannot use
@@ -66,13 +66,28 @@ type closeWriter interface{ CloseWrite() error }
 type errorKeeper struct {
 	net.Conn
 	onError func(net.Conn, error)
-	kept    atomic.Pointer[keptError]
+	kept    atomic.Pointer[error]
 }
 
 // keptError is an error that ended a connection. Its methods shadow those of ETIMEDOUT.
-type keptError struct{ error }
+type keptError struct {
+	error    // for its text
+	original error
+}
 
-func (e *keptError) Unwrap() error   { return e.error }
+// newKeptError returns a *net.OpError if err is one, because some libraries test for this type
+// without errors.As. For example, lib/pq removes a connection from the pool only then.
+func newKeptError(err error) error {
+	op, ok := err.(*net.OpError)
+	if !ok {
+		return &keptError{err, err}
+	}
+	kept := *op
+	kept.Err = &keptError{op.Err, op}
+	return &kept
+}
+
+func (e *keptError) Unwrap() error   { return e.original }
 func (e *keptError) Timeout() bool   { return false }
 func (e *keptError) Temporary() bool { return false }
 
@@ -82,16 +97,16 @@ func (c *errorKeeper) keep(err error) error {
 		return nil
 	}
 	if kept := c.kept.Load(); kept != nil {
-		return kept
+		return *kept
 	}
 	if isBrokenPipe(err) {
 		return err
 	}
 	switch Diagnose(err) {
 	case Dead, Reset, Unreachable:
-		kept := &keptError{err}
-		if !c.kept.CompareAndSwap(nil, kept) {
-			return c.kept.Load()
+		kept := newKeptError(err)
+		if !c.kept.CompareAndSwap(nil, &kept) {
+			return *c.kept.Load()
 		}
 		if c.onError != nil {
 			c.onError(c.Conn, kept)

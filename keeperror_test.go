@@ -77,6 +77,7 @@ func TestKeepErrorIsNoTimeout(t *testing.T) {
 	timedOut := &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", fakeErr{timeout: true, dead: true})}
 	require.True(t, timedOut.Timeout())
 	_, err := keepalive.KeepError(&scripted{reads: []error{timedOut}}, nil).Read(nil)
+	assert.IsType(t, timedOut, err, "some libraries test for *net.OpError without errors.As")
 	var ne net.Error
 	require.ErrorAs(t, err, &ne)
 	assert.False(t, ne.Timeout())
