@@ -117,42 +117,66 @@ func dump(all []*Socket, fd int, family uint8, protocol uint32, namespace uint64
 	if protocol == unix.IPPROTO_TCP { // kernels before 5.10 do not look at the attribute
 		request.protocol = unix.IPPROTO_TCP
 	}
-	request.header = unix.NlMsghdr{Len: uint32(unsafe.Sizeof(request)), Type: unix.SOCK_DIAG_BY_FAMILY, Flags: unix.NLM_F_REQUEST | unix.NLM_F_DUMP}
-	bytes := unsafe.Slice((*byte)(unsafe.Pointer(&request)), unsafe.Sizeof(request))
-	if err := unix.Sendto(fd, bytes, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return all, err
+	err := ask(fd, &request, unix.NLM_F_DUMP, func(body []byte) {
+		s := parse(body)
+		s.Namespace, s.Multipath = namespace, protocol == ipprotoMPTCP
+		all = append(all, s)
+	})
+	return all, err
+}
+
+// isHeld reports whether the kernel still has s, which is not of Multipath TCP, and a program
+// holds it.
+func isHeld(fd int, s *Socket) bool {
+	held := false
+	request := diagRequest{
+		family: s.family, protocol: unix.IPPROTO_TCP, states: listed, id: s.id,
+		attr: unix.NlAttr{Len: unix.SizeofNlAttr + 4, Type: attrWholeProtocol}, wholeProtocol: unix.IPPROTO_TCP,
 	}
-	buf := make([]byte, 1<<16)
+	err := ask(fd, &request, 0, func(body []byte) { held = !parse(body).Closed() })
+	// With SO_REUSEPORT, the kernel may have found another listener.
+	return held || errors.Is(err, unix.ESTALE) && s.State == Listen
+}
+
+// ask sends a request and calls do with each message of the answer.
+func ask(fd int, request *diagRequest, flags uint16, do func(body []byte)) error {
+	request.header = unix.NlMsghdr{Len: uint32(unsafe.Sizeof(*request)), Type: unix.SOCK_DIAG_BY_FAMILY, Flags: unix.NLM_F_REQUEST | flags}
+	bytes := unsafe.Slice((*byte)(unsafe.Pointer(request)), unsafe.Sizeof(*request))
+	if err := unix.Sendto(fd, bytes, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return err
+	}
+	buf := make([]byte, 1<<15) // the kernel sends no more at once
 	for {
 		n, _, err := unix.Recvfrom(fd, buf, 0)
 		switch {
 		case err == unix.EINTR:
 			continue
 		case err != nil:
-			return all, err
+			return err
 		}
 		for rest := buf[:n]; len(rest) >= unix.SizeofNlMsghdr; {
 			size := int(binary.NativeEndian.Uint32(rest))
 			if size < unix.SizeofNlMsghdr || size > len(rest) {
-				return all, fmt.Errorf("message of %d bytes in %d bytes", size, len(rest))
+				return fmt.Errorf("message of %d bytes in %d bytes", size, len(rest))
 			}
 			body := rest[unix.SizeofNlMsghdr:size]
 			switch binary.NativeEndian.Uint16(rest[4:]) {
 			case unix.NLMSG_DONE:
-				return all, nil
+				return nil
 			case unix.NLMSG_ERROR:
 				if len(body) < 4 {
-					return all, errors.New("error message without a number")
+					return errors.New("error message without a number")
 				}
-				return all, unix.Errno(-int32(binary.NativeEndian.Uint32(body)))
+				return unix.Errno(-int32(binary.NativeEndian.Uint32(body)))
 			case unix.SOCK_DIAG_BY_FAMILY:
 				if len(body) >= int(unsafe.Sizeof(diagMessage{})) {
-					s := parse(body)
-					s.Namespace, s.Multipath = namespace, protocol == ipprotoMPTCP
-					all = append(all, s)
+					do(body)
 				}
 			}
 			rest = rest[min(align(size), len(rest)):]
+		}
+		if flags&unix.NLM_F_DUMP == 0 {
+			return nil
 		}
 	}
 }
@@ -170,6 +194,8 @@ func parse(body []byte) *Socket {
 		State:  State(m.state),
 		UID:    m.uid,
 		Info:   keepalive.Info{Silence: -1, Probes: -1, Unacked: -1, Retransmits: -1, Resent: -1, RTT: -1},
+		family: m.family,
+		id:     m.id,
 		inode:  m.inode,
 		cookie: uint64(m.id.cookie[1])<<32 | uint64(m.id.cookie[0]),
 		timer:  timer{m.timer, time.Duration(m.expires) * time.Millisecond},

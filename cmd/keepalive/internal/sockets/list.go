@@ -57,7 +57,13 @@ func (s *Socket) Closed() bool { return s.inode == 0 }
 
 // find returns the sockets for which the addresses and owners match f.
 func find(f Filter) (t Table, err error) {
-	if err = fromKernel(&t, f); err != nil {
+	namespaces := f.Namespaces
+	if len(namespaces) == 0 {
+		if namespaces, err = Namespaces(); err != nil {
+			return t, err
+		}
+	}
+	if err = fromKernel(&t, f, namespaces); err != nil {
 		return t, err
 	}
 	all, err := processes() // after the sockets, so that it has all of their owners
@@ -65,11 +71,7 @@ func find(f Filter) (t Table, err error) {
 		return t, err
 	}
 	setOwners(t.Sockets, all)
-	if slices.ContainsFunc(t.Sockets, hidden) {
-		if err := removeGone(&t, f); err != nil {
-			return t, err
-		}
-	}
+	removeGone(&t, namespaces)
 	t.Sockets = slices.DeleteFunc(t.Sockets, func(s *Socket) bool {
 		if f.matchOwner(s) {
 			return false
@@ -86,32 +88,25 @@ func find(f Filter) (t Table, err error) {
 func hidden(s *Socket) bool { return len(s.Owners) == 0 && !s.Closed() }
 
 // removeGone removes hidden sockets that programs have closed since the kernel reported them.
-func removeGone(t *Table, f Filter) error {
-	var now Table
-	if err := fromKernel(&now, f); err != nil {
-		return err
-	}
-	held := make(map[uint64]bool)
-	for _, s := range now.Sockets {
-		held[s.cookie] = !s.Closed()
-	}
-	t.Sockets = slices.DeleteFunc(t.Sockets, func(s *Socket) bool { return hidden(s) && !held[s.cookie] })
-	return nil
-}
-
-// fromKernel adds the sockets of all namespaces whose addresses and state match f.
-func fromKernel(t *Table, f Filter) error {
-	all := f.Namespaces
-	if len(all) == 0 {
-		var err error
-		if all, err = Namespaces(); err != nil {
-			return err
+func removeGone(t *Table, namespaces []Namespace) {
+	for _, n := range namespaces {
+		in := func(s *Socket) bool { return hidden(s) && s.Namespace == n.Inode && !s.Multipath }
+		if !slices.ContainsFunc(t.Sockets, in) {
+			continue
+		}
+		if fd, err := n.openDiag(); err == nil {
+			t.Sockets = slices.DeleteFunc(t.Sockets, func(s *Socket) bool { return in(s) && !isHeld(fd, s) })
+			unix.Close(fd)
 		}
 	}
+}
+
+// fromKernel adds the sockets of namespaces whose addresses and state match f.
+func fromKernel(t *Table, f Filter, namespaces []Namespace) error {
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	var failed error
-	for _, n := range all {
+	for _, n := range namespaces {
 		group.Go(func() {
 			found, err := n.sockets()
 			found = slices.DeleteFunc(found, func(s *Socket) bool { return !f.matchSocket(s) })
@@ -165,8 +160,8 @@ func readOptions(sockets []*Socket) {
 				return err
 			}
 			s.Options = &opts
-			if s.State.Connected() {
-				// It has more than sock_diag, which Suspect uses. There is none if the
+			if s.Info.Probes > 0 || s.Info.Retransmits > 0 {
+				// Suspect uses more than what sock_diag has. There is none if the
 				// connection has just ended.
 				if info, err := keepalive.Inspect(conn); err == nil {
 					s.Info = info

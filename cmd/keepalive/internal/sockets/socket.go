@@ -45,6 +45,8 @@ type Socket struct {
 	// Derived is what the timer shows if Options is nil.
 	Derived Derived
 
+	family uint8
+	id     diagID
 	inode  uint32
 	cookie uint64
 	timer  timer
