@@ -2,6 +2,7 @@ package main
 
 import (
 	"debug/elf"
+	"errors"
 	"fmt"
 	"os/exec"
 	"strconv"
@@ -14,6 +15,9 @@ import (
 
 // startCgroup moves this process to a cgroup of its own, to which o is attached.
 func startCgroup(o keepalive.Options) error {
+	if err := checkNotSupervised(); err != nil {
+		return fmt.Errorf("cgroup: %w", err)
+	}
 	dir, err := cgroup.Create(cgroup.Settings{Options: o})
 	if err != nil {
 		return fmt.Errorf("cgroup: %w", err)
@@ -23,6 +27,21 @@ func startCgroup(o keepalive.Options) error {
 		return fmt.Errorf("cgroup: %w", err)
 	}
 	return nil
+}
+
+// checkNotSupervised returns an error if a new socket has keepalive. Then another process makes the
+// sockets, and they belong to the cgroup of that process.
+func checkNotSupervised() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("socket: %w", err)
+	}
+	defer unix.Close(fd)
+	on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE)
+	if err == nil && on != 0 {
+		err = errors.New("another keepalive run with seccomp makes the sockets of this process: give OPTIONS to that one")
+	}
+	return err
 }
 
 // cgroupGaps returns what the cgroup of this process does not cover.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"os"
@@ -122,6 +123,7 @@ func TestRunRefused(t *testing.T) {
 	for _, test := range []struct {
 		name           string
 		under          []string
+		mechanism      string
 		stdout, stderr string
 		status         int
 	}{
@@ -132,9 +134,11 @@ func TestRunRefused(t *testing.T) {
 			stderr: "^keepalive: seccomp: a filter of this process, for example of a container, forbids .*\n$", status: 125},
 		{name: "nested", under: []string{keepalive, "run", "--mechanism=seccomp", "idle=1h"},
 			stderr: "^keepalive: seccomp: this process has a supervisor already, .*\n$", status: 125},
+		{name: "cgroup in seccomp", under: []string{keepalive, "run", "--mechanism=seccomp", "idle=1h"}, mechanism: "cgroup",
+			stderr: "^keepalive: cgroup: another keepalive run with seccomp makes the sockets .*\n$", status: 125},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			args := append(test.under, keepalive, "run", "--mechanism=seccomp", "idle=45s", "python3", "-c", show)
+			args := append(test.under, keepalive, "run", "--mechanism="+cmp.Or(test.mechanism, "seccomp"), "idle=45s", "python3", "-c", show)
 			stdout, stderr, status := output(t, exec.Command(args[0], args[1:]...))
 			assert.Equal(t, test.stdout, stdout)
 			assert.Regexp(t, test.stderr, stderr)

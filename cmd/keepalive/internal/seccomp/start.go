@@ -91,8 +91,7 @@ func installFilter(filter []unix.SockFilter) (listener, error) {
 func explain(err error) error {
 	switch err {
 	case unix.EBUSY:
-		return errors.New("seccomp: this process has a supervisor already, for example of another keepalive run, and can have only one: " +
-			"give OPTIONS to that one, or use --mechanism=cgroup")
+		return errors.New("seccomp: this process has a supervisor already, for example of another keepalive run, and can have only one: give OPTIONS to that one")
 	case unix.ENOSYS, unix.EINVAL:
 		return fmt.Errorf("seccomp: user notification needs Linux 5.9 with CONFIG_SECCOMP_FILTER, and this is %s: %w", release(), err)
 	case unix.EPERM, unix.EACCES:
