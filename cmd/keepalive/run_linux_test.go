@@ -157,6 +157,16 @@ func TestRunVerbose(t *testing.T) {
 	}
 }
 
+// The supervisor finds the program in /proc only if that is the one of its PID namespace.
+func TestRunOtherProc(t *testing.T) {
+	requireRoot(t)
+	requirePrograms(t, "unshare")
+	cmd := exec.Command("unshare", "--pid", "--fork", keepaliveBinary(t), "run", "--mechanism=seccomp", "on", "true")
+	_, stderr, status := output(t, cmd)
+	assert.Equal(t, 125, status)
+	assert.Regexp(t, "^keepalive: seccomp: /proc is the one of another PID namespace, [^\n]*\n$", stderr)
+}
+
 // A program that enters another network namespace gets sockets of that one.
 func TestRunOtherNetwork(t *testing.T) {
 	requireRoot(t)

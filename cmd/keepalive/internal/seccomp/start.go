@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"unsafe"
 
@@ -25,6 +26,9 @@ import (
 func Start(o keepalive.Options, command ...string) error {
 	if !slices.ContainsFunc(abis, func(a abi) bool { return a.goarch == runtime.GOARCH }) {
 		return fmt.Errorf("seccomp: not implemented for %s", runtime.GOARCH)
+	}
+	if err := checkProc(); err != nil {
+		return fmt.Errorf("seccomp: %w", err)
 	}
 	want, err := newSocketOptions(&o)
 	if err != nil {
@@ -51,9 +55,22 @@ func Start(o keepalive.Options, command ...string) error {
 	case err != nil:
 		return fmt.Errorf("seccomp: self-test: %w", err)
 	case got != want:
-		return fmt.Errorf("seccomp: self-test: a new socket has %v instead of %v: is /proc mounted?", got, want)
+		return fmt.Errorf("seccomp: self-test: a new socket has %v instead of %v", got, want)
 	}
 	return nil
+}
+
+// checkProc returns an error if /proc does not show this process. Without /proc, there is no
+// supervisor. With the one of another PID namespace, the supervisor does not find its callers.
+func checkProc() error {
+	switch self, err := os.Readlink("/proc/self"); {
+	case self == strconv.Itoa(os.Getpid()):
+		return nil
+	case self != "":
+		return fmt.Errorf("/proc is the one of another PID namespace, where this process is %s instead of %d: mount it again, for example with unshare --mount-proc", self, os.Getpid())
+	default:
+		return fmt.Errorf("/proc is needed, but not mounted for this PID namespace: %w", err)
+	}
 }
 
 // installFilter adds a filter to this thread. It sets no_new_privs if this process has not the

@@ -30,6 +30,9 @@ type inProcess struct {
 }
 
 func newSupervisor(l listener, o keepalive.Options, current *inProcess) (*supervisor, error) {
+	if err := checkProc(); err != nil {
+		return nil, err
+	}
 	network, err := caller(unix.Getpid()).networkInode()
 	if err != nil {
 		return nil, err
