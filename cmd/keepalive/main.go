@@ -24,7 +24,7 @@ func main() {
 }
 
 // run executes the command with args and returns its exit status. It is 0 for success, 1 for a
-// failure, 2 for wrong usage, and 3 for a check that could not be made.
+// failure, 2 for wrong usage, and 3 for a check that could not be made. Command run has others.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRootCommand()
 	root.SetArgs(args)
@@ -78,7 +78,8 @@ All of them but off turn keepalive on. Settings that are not named keep their
 values.
 
 The exit status is 0 for success, 1 for a failure, and 2 for wrong usage. With
-list --fail-if, it is 3 if the check could not be made.`,
+list --fail-if, it is 3 if the check could not be made. With run, it is the one of
+the program, see keepalive run --help.`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,

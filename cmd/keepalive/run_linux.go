@@ -39,6 +39,10 @@ const (
 	statusNotFound      = 127
 )
 
+// runFailure returns err with the status of a failure, also if err is wrong usage. Other statuses are
+// those of the program.
+func runFailure(err error) error { return statusError{err, statusFailure} }
+
 func newRunCommand() *cobra.Command {
 	var name string
 	var verbose bool
@@ -72,14 +76,15 @@ which one that is, and what it does not cover:
 Signals that are ignored get their default action, except SIGHUP and SIGINT. For
 a program that needs SIGPIPE ignored, use env --ignore-signal=PIPE PROGRAM.
 
-The exit status is 125 if keepalive itself fails, 126 if the program cannot be
-executed, 127 if it is not found, and otherwise that of the program.`,
+The exit status is 125 if keepalive itself fails, also for wrong usage, 126 if the
+program cannot be executed, 127 if it is not found, and otherwise that of the
+program.`,
 		Example: `  keepalive run detect-within=1m -- redis-server /etc/redis.conf
   keepalive run idle=45s,interval=5s,count=3,user-timeout=1m -- java -jar app.jar
   keepalive run -v keep-open=350s -- psql -h db.example.com`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(programOf(args)) == 0 {
-				return usagef("OPTIONS or PROGRAM is missing: see %s --help", cmd.CommandPath())
+				return runFailure(fmt.Errorf("OPTIONS or PROGRAM is missing: see %s --help", cmd.CommandPath()))
 			}
 			return nil
 		},
@@ -87,7 +92,7 @@ executed, 127 if it is not found, and otherwise that of the program.`,
 			signal.Reset() // as if this process were the program already
 			o, err := parseOptions(args[0])
 			if err != nil {
-				return err
+				return runFailure(err)
 			}
 			logf := func(format string, args ...any) {
 				fmt.Fprintf(cmd.ErrOrStderr(), "keepalive: "+format+"\n", args...)
@@ -96,11 +101,8 @@ executed, 127 if it is not found, and otherwise that of the program.`,
 				logf("%v", err)
 			}
 			m, err := startMechanism(name, programOf(args)[0], o)
-			if errors.As(err, new(statusError)) {
-				return err
-			}
 			if err != nil {
-				return statusError{err, statusFailure}
+				return runFailure(err)
 			}
 			if verbose {
 				logf("mechanism %s: %v", m.name, o)
@@ -113,6 +115,9 @@ executed, 127 if it is not found, and otherwise that of the program.`,
 			return statusError{err, statusCannotExecute}
 		},
 	}
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return runFailure(fmt.Errorf("%w: see %s --help", err, cmd.CommandPath()))
+	})
 	cmd.Flags().SetInterspersed(false) // flags after OPTIONS are the program's
 	cmd.Flags().StringVar(&name, "mechanism", "auto", "auto, or one of "+mechanismNames())
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "write the mechanism and what it does not cover")
@@ -150,7 +155,7 @@ func startMechanism(name, program string, o keepalive.Options) (*mechanism, erro
 		errs = append(errs, err)
 	}
 	if len(errs) == 0 {
-		return nil, usagef("--mechanism %s: must be auto, or one of %s", name, mechanismNames())
+		return nil, fmt.Errorf("--mechanism %s: must be auto, or one of %s", name, mechanismNames())
 	}
 	text := errs[0].Error()
 	for _, err := range errs[1:] {

@@ -76,7 +76,7 @@ func TestRunUsage(t *testing.T) {
 		{"--unknown", "on", "true"},
 	} {
 		stdout, stderr, status := output(t, runCommand(t, self, args...))
-		assert.Equal(t, 2, status, args)
+		assert.Equal(t, 125, status, args)
 		assert.Empty(t, stdout, args)
 		assert.Regexp(t, `^keepalive: .*\n$`, stderr, args)
 	}
