@@ -73,6 +73,9 @@ which one that is, and what it does not cover:
   setuid programs                         yes      only if root runs them
   SO_KEEPALIVE=0 in 32-bit programs       no       yes
 
+With seccomp, the supervisor that makes the sockets has a standby, which takes its
+place if it is killed. If both are killed at the same time, socket fails with ENOSYS.
+
 Signals that are ignored get their default action, except SIGHUP and SIGINT. For
 a program that needs SIGPIPE ignored, use env --ignore-signal=PIPE PROGRAM.
 

@@ -37,7 +37,7 @@ func TestRunSupervisorKilled(t *testing.T) {
 	for range *kills {
 		var supervisor int
 		require.Eventually(t, func() bool { supervisor = supervisorWithStandby(t, options); return supervisor != 0 }, time.Minute, time.Millisecond)
-		require.NoError(t, unix.Kill(supervisor, unix.SIGKILL))
+		require.NoError(t, unix.Kill(-supervisor, unix.SIGKILL)) // the group, which has no other process
 	}
 	require.Eventually(t, func() bool { return supervisorWithStandby(t, options) != 0 }, time.Minute, time.Millisecond)
 	stdin.Close()

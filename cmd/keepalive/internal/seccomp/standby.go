@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -68,6 +69,7 @@ func (p *pair) run() {
 // startStandby starts the standby. Its standard input is a pipe that ends when this process ends.
 func (p *pair) startStandby() error {
 	cmd := self(p.command, standby, p.options, p.files...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // not killed with the supervisor's process group
 	if _, err := cmd.StdinPipe(); err != nil {
 		return err
 	}
