@@ -122,7 +122,8 @@ func (s *supervisor) setKeepAlive(p *inProcess, fd int) answer {
 	if err != nil {
 		return doCall
 	}
-	defer unix.Close(own)
+	// If the program has closed the socket meanwhile, close can wait, see SO_LINGER in socket(7).
+	defer func() { go unix.Close(own) }()
 	if s.set(own) != nil {
 		return doCall
 	}
