@@ -187,12 +187,13 @@ func TestRunOtherUser(t *testing.T) {
 	requirePrograms(t, "python3")
 	const program = `
 import os, socket
+os.setgid(1234)
 os.setuid(4321)
 s = socket.socket()
-print(os.fstat(s.fileno()).st_uid)`
+print(os.fstat(s.fileno()).st_uid, os.fstat(s.fileno()).st_gid)`
 	stdout, stderr, status := output(t, runCommand(t, self, "--mechanism=seccomp", "on", "python3", "-c", program+"\n"+show))
 	require.Zero(t, status, stderr)
-	assert.Equal(t, "4321\n1 7200\n", stdout)
+	assert.Equal(t, "4321 1234\n1 7200\n", stdout)
 }
 
 // A program inherits TCP sockets with the options, and other files as they are.

@@ -21,42 +21,54 @@ func (c caller) networkInode() (uint64, error) {
 	return st.Ino, err
 }
 
-// fsuid returns the user whom the sockets of the caller belong to.
-func (c caller) fsuid() (int, error) {
-	fields, err := c.status("Uid:")
-	if err != nil || len(fields) != 4 {
-		return -1, fmt.Errorf("no file system user: %w", err)
+// An owner is the user and the group that the sockets of a thread belong to.
+type owner struct{ fsuid, fsgid int }
+
+func (c caller) owner() (o owner, err error) {
+	const filesystem = 3 // after the real, the effective and the saved one
+	status, err := c.status()
+	if err == nil {
+		o.fsuid, err = status.number("Uid:", filesystem)
 	}
-	return strconv.Atoi(string(fields[3]))
+	if err == nil {
+		o.fsgid, err = status.number("Gid:", filesystem)
+	}
+	return o, err
 }
 
 // process returns the process of the caller.
 func (c caller) process() (int, error) {
-	fields, err := c.status("Tgid:")
-	if err != nil || len(fields) != 1 {
-		return -1, fmt.Errorf("no process: %w", err)
+	status, err := c.status()
+	if err != nil {
+		return -1, err
 	}
-	return strconv.Atoi(string(fields[0]))
+	return status.number("Tgid:", 0)
 }
 
-// status returns the values in a line of /proc/TID/status.
-func (c caller) status(name string) ([][]byte, error) {
+// status is the text of /proc/TID/status.
+type status []byte
+
+func (c caller) status() (status, error) {
 	fd, err := unix.Open(fmt.Sprintf("/proc/%d/status", c), unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	var buf [4096]byte
-	n, err := unix.Read(fd, buf[:])
-	if err != nil {
-		return nil, err
-	}
-	for line := range bytes.Lines(buf[:n]) {
+	buf := make([]byte, 4096)
+	n, err := unix.Read(fd, buf)
+	return buf[:max(n, 0)], err
+}
+
+// number returns a number in the line that begins with name.
+func (s status) number(name string, index int) (int, error) {
+	for line := range bytes.Lines(s) {
 		if values, ok := bytes.CutPrefix(line, []byte(name)); ok {
-			return bytes.Fields(values), nil
+			if fields := bytes.Fields(values); index < len(fields) {
+				return strconv.Atoi(string(fields[index]))
+			}
 		}
 	}
-	return nil, unix.ENODATA
+	return -1, unix.ENODATA
 }
 
 // readMemory reads the memory of the caller.

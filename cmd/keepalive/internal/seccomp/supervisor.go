@@ -18,7 +18,7 @@ type supervisor struct {
 	options  keepalive.Options
 	ours     []uint32   // the options of TCP in options
 	network  uint64     // networkInode of this process
-	fsuid    int        // of this thread, see become
+	owner    owner      // of this thread, see become
 	current  *inProcess // shared with the standby
 }
 
@@ -37,11 +37,11 @@ func newSupervisor(l listener, o keepalive.Options, current *inProcess) (*superv
 	if err != nil {
 		return nil, err
 	}
-	return &supervisor{listener: l, options: o, ours: tcpOptions(o), network: network, fsuid: unix.Geteuid(), current: current}, nil
+	return &supervisor{listener: l, options: o, ours: tcpOptions(o), network: network, owner: owner{unix.Geteuid(), unix.Getegid()}, current: current}, nil
 }
 
 // serve answers system calls until no process has the filter any more. The caller is locked to
-// its thread, because fsuid belongs to a thread.
+// its thread, because owner belongs to a thread.
 func (s *supervisor) serve() {
 	s.listener.wakeOnSameCPU()
 	if s.current.notification.id != 0 { // of a supervisor that ended
@@ -131,22 +131,26 @@ func (s *supervisor) setKeepAlive(p *inProcess, fd int) answer {
 }
 
 // become makes the sockets of this thread equal to those of the caller. They belong to the network
-// namespace of the process and to the file system user of the thread. It returns false if the
-// caller is in another namespace, or if this process may not change its user.
+// namespace of the process and to the file system user and group of the thread. It returns false
+// if the caller is in another namespace, or if this process may not change its user. The cgroup
+// and the security label of the sockets remain those of this process.
 func (s *supervisor) become(c caller) bool {
 	network, err := c.networkInode()
 	if err != nil || network != s.network {
 		return false
 	}
-	uid, err := c.fsuid()
+	want, err := c.owner()
 	if err != nil {
 		return false
 	}
-	if uid != s.fsuid {
-		_, _ = unix.SetfsuidRetUid(uid)        // returns no error
-		s.fsuid, err = unix.SetfsuidRetUid(-1) // changes nothing
+	if want != s.owner {
+		// These calls return the earlier value, and no error. -1 changes nothing.
+		_, _ = unix.SetfsgidRetGid(want.fsgid)
+		_, _ = unix.SetfsuidRetUid(want.fsuid)
+		s.owner.fsgid, _ = unix.SetfsgidRetGid(-1)
+		s.owner.fsuid, _ = unix.SetfsuidRetUid(-1)
 	}
-	return err == nil && uid == s.fsuid
+	return want == s.owner
 }
 
 func (s *supervisor) set(fd int) error { return keepalive.Enable(descriptor.Conn(fd), s.options) }
