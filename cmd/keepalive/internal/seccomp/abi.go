@@ -52,7 +52,7 @@ func decode(n *notification) (f function, args [3]uint32) {
 			return socket, args
 		case nr == a.setsockopt:
 			return setsockopt, args
-		case nr == a.socketcall:
+		case a.socketcall != 0 && nr == a.socketcall:
 			var memory [4 * len(args)]byte
 			if err := caller(n.tid).readMemory(n.data.args[1], memory[:]); err != nil {
 				return noFunction, args

@@ -20,7 +20,7 @@ import (
 // A pair is a supervisor in this process and its standby, which is a child.
 type pair struct {
 	supervisor *supervisor
-	files      []*os.File // for the standby: the listener, and memory with an inProcess
+	files      []*os.File // for the standby: the listener, and memory with an pendingCall
 	options    keepalive.Options
 	command    []string
 	standby    *exec.Cmd // nil if it is not running
@@ -30,7 +30,7 @@ type pair struct {
 func newFirstPair(l listener, o keepalive.Options, command []string) (*pair, error) {
 	memory, err := unix.MemfdCreate("keepalive", unix.MFD_CLOEXEC)
 	if err == nil {
-		err = unix.Ftruncate(memory, int64(unsafe.Sizeof(inProcess{})))
+		err = unix.Ftruncate(memory, int64(unsafe.Sizeof(pendingCall{})))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("memfd: %w", err)
@@ -47,11 +47,11 @@ func newNextPair(o keepalive.Options, command []string) (*pair, error) {
 }
 
 func newPair(l listener, memory int, o keepalive.Options, command []string) (*pair, error) {
-	b, err := unix.Mmap(memory, 0, int(unsafe.Sizeof(inProcess{})), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	b, err := unix.Mmap(memory, 0, int(unsafe.Sizeof(pendingCall{})), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("mmap: %w", err)
 	}
-	s, err := newSupervisor(l, o, (*inProcess)(unsafe.Pointer(&b[0])))
+	s, err := newSupervisor(l, o, (*pendingCall)(unsafe.Pointer(&b[0])))
 	if err != nil {
 		return nil, err
 	}

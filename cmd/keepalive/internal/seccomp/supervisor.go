@@ -16,20 +16,20 @@ import (
 type supervisor struct {
 	listener listener
 	options  keepalive.Options
-	ours     []uint32   // the options of TCP in options
-	network  uint64     // networkInode of this process
-	owner    owner      // of this thread, see become
-	current  *inProcess // shared with the standby
+	ours     []uint32     // the options of TCP in options
+	network  uint64       // networkInode of this process
+	owner    owner        // of this thread, see become
+	current  *pendingCall // shared with the standby
 }
 
-// inProcess is a system call that is not answered yet.
-type inProcess struct {
+// pendingCall is a system call that is not answered yet.
+type pendingCall struct {
 	notification notification
 	// added is the descriptor that the caller was given, plus 1. It is 0 if none was.
 	added int64
 }
 
-func newSupervisor(l listener, o keepalive.Options, current *inProcess) (*supervisor, error) {
+func newSupervisor(l listener, o keepalive.Options, current *pendingCall) (*supervisor, error) {
 	if err := checkProc(); err != nil {
 		return nil, err
 	}
@@ -48,19 +48,19 @@ func (s *supervisor) serve() {
 		s.answer(s.current)
 	}
 	for s.listener.wait() {
-		*s.current = inProcess{}
+		*s.current = pendingCall{}
 		if s.listener.receive(&s.current.notification) == nil {
 			s.answer(s.current)
 		}
 	}
 }
 
-func (s *supervisor) answer(p *inProcess) {
+func (s *supervisor) answer(p *pendingCall) {
 	// The error means that the caller does not wait any more, for example because of a signal.
 	_ = s.listener.send(p.notification.id, s.decide(p))
 }
 
-func (s *supervisor) decide(p *inProcess) answer {
+func (s *supervisor) decide(p *pendingCall) answer {
 	switch f, args := decode(&p.notification); f {
 	case socket:
 		if slices.Contains(families, args[0]) && slices.Contains(types, args[1]&typeMask) && slices.Contains(protocols, args[2]) {
@@ -78,7 +78,7 @@ func (s *supervisor) decide(p *inProcess) answer {
 }
 
 // socket makes a socket with the options, and gives it to the caller.
-func (s *supervisor) socket(p *inProcess, family, typ, protocol int) answer {
+func (s *supervisor) socket(p *pendingCall, family, typ, protocol int) answer {
 	if p.added != 0 {
 		return answer{value: p.added - 1}
 	}
@@ -109,7 +109,7 @@ func (s *supervisor) socket(p *inProcess, family, typ, protocol int) answer {
 // setKeepAlive sets the options on a socket of the caller, which wants to set SO_KEEPALIVE. Most
 // sockets are from method socket and have the options. Others are from another process, for
 // example, and an answer without setting anything would leave their keepalive off.
-func (s *supervisor) setKeepAlive(p *inProcess, fd int) answer {
+func (s *supervisor) setKeepAlive(p *pendingCall, fd int) answer {
 	pidfd, err := caller(p.notification.tid).pidfd()
 	if err != nil {
 		return doCall
