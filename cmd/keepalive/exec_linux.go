@@ -5,9 +5,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 )
+
+// The main goroutine stays on the first thread, so that the program has the attributes of that
+// one, such as PR_SET_PDEATHSIG.
+func init() { runtime.LockOSThread() }
 
 // execProgram replaces this process by a program, which it looks up in PATH, as env(1) does. It
 // returns only if that fails. The error matches fs.ErrNotExist if there is no such program.

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -104,6 +105,21 @@ func TestRunSameProcess(t *testing.T) {
 	require.Regexp(t, `descriptors .*\b7\b`, want)
 	require.Regexp(t, `SigIgn:\s0000000000000003\n`, want)
 	assert.Equal(t, want, run(keepalive, "run", "--mechanism=seccomp", "on"))
+}
+
+// The first thread executes the program, because the parent death signal belongs to a thread.
+func TestRunParentDeathSignal(t *testing.T) {
+	requirePrograms(t, "python3")
+	const program = `
+import ctypes
+signal = ctypes.c_int()
+ctypes.CDLL(None).prctl(2, ctypes.byref(signal)) # PR_GET_PDEATHSIG
+print(signal.value)`
+	cmd := runCommand(t, self, "--mechanism=seccomp", "on", "python3", "-c", program)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: unix.SIGCONT}
+	stdout, stderr, status := output(t, cmd)
+	require.Zero(t, status, stderr)
+	assert.Equal(t, fmt.Sprintln(int(unix.SIGCONT)), stdout)
 }
 
 // show is a Python program that writes the options of a new socket.
