@@ -4,7 +4,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
-	"os/exec"
+	"os"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -63,14 +63,16 @@ func cgroupGaps() []string {
 // is64Bit reports whether program makes the same system calls as this process. The kernel runs no
 // eBPF for setsockopt calls of a 32-bit program on a 64-bit kernel.
 func is64Bit(program string) bool {
-	path, err := exec.LookPath(program)
-	if err != nil {
-		return true
+	for _, path := range candidates(program) {
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
+			continue // the program is another file. To open a FIFO can wait
+		}
+		f, err := elf.Open(path)
+		if err != nil {
+			return true // a script
+		}
+		defer f.Close()
+		return strconv.IntSize == 32 || f.Class == elf.ELFCLASS64
 	}
-	f, err := elf.Open(path)
-	if err != nil {
-		return true // a script
-	}
-	defer f.Close()
-	return strconv.IntSize == 32 || f.Class == elf.ELFCLASS64
+	return true
 }

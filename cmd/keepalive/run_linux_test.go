@@ -41,6 +41,8 @@ func TestRunExitStatus(t *testing.T) {
 	require.NoError(t, os.WriteFile(script, []byte("echo $0 $1; exit 4"), 0o755))
 	data := filepath.Join(dir, "data")
 	require.NoError(t, os.WriteFile(data, nil, 0o644))
+	fifo := filepath.Join(dir, "fifo")
+	require.NoError(t, unix.Mkfifo(fifo, 0o755))
 	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
 	for _, test := range []struct {
 		args           []string
@@ -58,12 +60,21 @@ func TestRunExitStatus(t *testing.T) {
 		{args: []string{"/no/such"}, stderr: "keepalive: /no/such: no such file or directory\n", status: 127},
 		{args: []string{"data"}, stderr: "keepalive: data: permission denied\n", status: 126},
 		{args: []string{"/dev"}, stderr: "keepalive: /dev: permission denied\n", status: 126},
+		{args: []string{fifo}, stderr: "keepalive: " + fifo + ": permission denied\n", status: 126},
 	} {
 		stdout, stderr, status := output(t, runCommand(t, self, append([]string{"on"}, test.args...)...))
 		assert.Equal(t, test.stdout, stdout, test.args)
 		assert.Equal(t, test.stderr, stderr, test.args)
 		assert.Equal(t, test.status, status, test.args)
 	}
+}
+
+// Without PATH, execvp(3) looks into two folders.
+func TestRunWithoutPath(t *testing.T) {
+	cmd := runCommand(t, self, "on", "true")
+	cmd.Env = []string{}
+	_, stderr, status := output(t, cmd)
+	assert.Zero(t, status, stderr)
 }
 
 func TestRunUsage(t *testing.T) {
