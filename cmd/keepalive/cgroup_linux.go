@@ -18,12 +18,7 @@ func startCgroup(o keepalive.Options) error {
 	if err := checkNotSupervised(); err != nil {
 		return fmt.Errorf("cgroup: %w", err)
 	}
-	dir, err := cgroup.Create(cgroup.Settings{Options: o})
-	if err != nil {
-		return fmt.Errorf("cgroup: %w", err)
-	}
-	if err := cgroup.Enter(dir); err != nil {
-		_ = unix.Rmdir(dir)
+	if err := cgroup.Enter(cgroup.Settings{Options: o}); err != nil {
 		return fmt.Errorf("cgroup: %w", err)
 	}
 	return nil

@@ -45,9 +45,15 @@ func Attach(dir string, s Settings) error {
 		return err
 	}
 	defer cgroup.Close()
+	return attach(cgroup, s)
+}
+
+// attach does the work of Attach. The cgroup is locked.
+func attach(cgroup *os.File, s Settings) error {
+	name := Name(cgroup.Name())
 	old, err := attached(cgroup)
 	if err != nil {
-		return explain("reading what is attached to "+Name(dir), err)
+		return explain("reading what is attached to "+name, err)
 	}
 	defer old.Close()
 	p, err := load(s)
@@ -61,7 +67,7 @@ func Attach(dir string, s Settings) error {
 			for i := range i {
 				err = errors.Join(err, put(cgroup, kinds[i].attach, replaced[i], p[i]))
 			}
-			return explain("attaching to "+Name(dir), err)
+			return explain("attaching to "+name, err)
 		}
 	}
 	return nil

@@ -216,40 +216,74 @@ func Own() (string, error) {
 
 const createdPrefix = "keepalive-run-"
 
-// Create attaches s to a new cgroup below the cgroup of this process, and returns its folder.
-// Enter moves this process there. The kernel does not remove cgroups that are no longer used.
-// Create removes those of processes that have ended.
-func Create(s Settings) (dir string, err error) {
+// Enter moves this process to a new cgroup below its own, to which s is attached.
+//
+// The kernel does not remove cgroups that are no longer used. Enter removes those that earlier
+// calls created here.
+func Enter(s Settings) error {
 	if err := check(unix.CAP_BPF, unix.CAP_NET_ADMIN); err != nil {
-		return "", err
+		return err
 	}
 	own, err := Own()
 	if err != nil {
-		return "", err
+		return err
 	}
 	if strings.HasPrefix(filepath.Base(own), createdPrefix) { // beside it, because outer settings have priority
 		own = filepath.Dir(own)
 	}
-	old, _ := filepath.Glob(filepath.Join(own, createdPrefix+"*"))
-	for _, dir := range old {
-		pid, _, _ := strings.Cut(filepath.Base(dir)[len(createdPrefix):], "-")
-		n, err := strconv.Atoi(pid)
-		if err == nil && errors.Is(unix.Kill(n, 0), unix.ESRCH) {
-			unix.Rmdir(dir) // fails while it has processes
-		}
+	cgroup, err := create(own)
+	if err != nil {
+		return fmt.Errorf("creating a cgroup: %w", err)
 	}
-	if dir, err = os.MkdirTemp(own, fmt.Sprintf("%s%d-", createdPrefix, os.Getpid())); err != nil {
-		return "", fmt.Errorf("creating a cgroup: %w", err)
+	defer cgroup.Close() // unlocks it: it has this process then
+	err = attach(cgroup, s)
+	if err == nil {
+		err = move(cgroup.Name())
 	}
-	if err := Attach(dir, s); err != nil {
-		unix.Rmdir(dir)
-		return "", err
+	if err != nil {
+		unix.Rmdir(cgroup.Name())
 	}
-	return dir, nil
+	return err
 }
 
-// Enter moves this process to the cgroup dir.
-func Enter(dir string) error {
+// create creates a cgroup below parent, and removes those that are empty and not locked. It
+// returns the new one locked.
+func create(parent string) (*os.File, error) {
+	locked, err := lock(parent)
+	if err != nil {
+		return nil, err
+	}
+	defer locked.Close()
+	entries, err := os.ReadDir(parent)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), createdPrefix) {
+			removeUnused(filepath.Join(parent, e.Name()))
+		}
+	}
+	dir, err := os.MkdirTemp(parent, createdPrefix)
+	if err != nil {
+		return nil, err
+	}
+	return lock(dir)
+}
+
+// removeUnused removes a cgroup unless it is locked or has processes.
+func removeUnused(dir string) {
+	cgroup, err := os.Open(dir)
+	if err != nil {
+		return
+	}
+	defer cgroup.Close()
+	if unix.Flock(int(cgroup.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+		unix.Rmdir(dir)
+	}
+}
+
+// move moves this process to the cgroup dir.
+func move(dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte("0"), 0); err != nil {
 		return fmt.Errorf("moving to cgroup %s: %w", dir, err)
 	}

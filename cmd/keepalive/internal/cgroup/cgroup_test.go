@@ -29,14 +29,11 @@ import (
 	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/programtest"
 )
 
-// TestMain runs this binary in a cgroup made by Create, or without bpf(2), if the environment says so.
+// TestMain runs this binary in a cgroup made by Enter, or without bpf(2), if the environment says so.
 func TestMain(m *testing.M) {
 	if args := os.Getenv("CGROUP_TEST_RUN"); args != "" {
 		os.Unsetenv("CGROUP_TEST_RUN")
-		dir, err := Create(Settings{Options: some})
-		if err == nil {
-			err = Enter(dir)
-		}
+		err := Enter(Settings{Options: some})
 		if err == nil {
 			err = unix.Exec("/bin/sh", []string{"sh", "-c", args}, os.Environ())
 		}
@@ -464,8 +461,8 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// A process that Create makes a cgroup for keeps its id. The next call removes the cgroup.
-func TestCreate(t *testing.T) {
+// A process that Enter makes a cgroup for keeps its id. The next call removes the cgroup.
+func TestEnter(t *testing.T) {
 	dir := newCgroup(t, "")
 	f, err := os.Open(dir)
 	require.NoError(t, err)
@@ -474,7 +471,7 @@ func TestCreate(t *testing.T) {
 	require.NoError(t, err)
 	self, err := os.Executable()
 	require.NoError(t, err)
-	// start runs script in a cgroup made by Create, and returns the names of cgroups that it writes.
+	// start runs script in a cgroup made by Enter, and returns the names of cgroups that it writes.
 	start := func(script string) (cgroups []string) {
 		cmd := exec.Command(self)
 		cmd.Env = append(os.Environ(), "CGROUP_TEST_RUN="+script, "SELF="+self)
@@ -484,7 +481,7 @@ func TestCreate(t *testing.T) {
 		for line := range strings.Lines(string(out)) {
 			path, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "0::")
 			require.True(t, ok, "%s", out)
-			assert.Regexp(t, fmt.Sprintf("^%s/%s%d-[0-9]+$", strings.TrimPrefix(dir, mount), createdPrefix, cmd.Process.Pid), path)
+			assert.Regexp(t, fmt.Sprintf("^%s/%s[0-9]+$", strings.TrimPrefix(dir, mount), createdPrefix), path)
 			cgroups = append(cgroups, filepath.Join(mount, path))
 		}
 		return cgroups
@@ -493,12 +490,15 @@ func TestCreate(t *testing.T) {
 	require.Len(t, first, 1)
 	assert.Equal(t, Settings{Options: some}, attachment(t, first[0]).Settings)
 
-	// In one cgroup, it makes another one beside it.
+	// In one cgroup, it makes another one beside it. It removes the first one, but not one that is locked.
+	other, err := create(dir)
+	require.NoError(t, err)
+	defer other.Close()
 	second := start("grep ^0:: /proc/self/cgroup; CGROUP_TEST_RUN='grep ^0:: /proc/self/cgroup' exec $SELF")
 	require.Len(t, second, 2)
 	assert.NotEqual(t, second[0], second[1])
 	assert.NoDirExists(t, first[0])
-	for _, dir := range second {
+	for _, dir := range append(second, other.Name()) {
 		assert.Eventually(t, func() bool { return unix.Rmdir(dir) == nil }, 10*time.Second, time.Millisecond)
 	}
 }
