@@ -127,7 +127,11 @@ func List() ([]Attachment, error) {
 			return explain("reading what is attached to "+Name(dir), err)
 		}
 		defer p.Close()
-		for _, program := range p[connection] {
+		programs := p[connection]
+		if len(programs) == 0 { // Attach or Detach was interrupted
+			programs = p[setsockopt]
+		}
+		for _, program := range programs {
 			st, err := readState(program)
 			if err != nil {
 				return fmt.Errorf("reading the settings of %s: %w", Name(dir), err)
@@ -227,7 +231,7 @@ func attached(cgroup *os.File) (a attachedPrograms, err error) {
 	return a, nil
 }
 
-// readState returns the state of the program for connections.
+// readState returns the state that p shares with the program of the other kind.
 func readState(p *ebpf.Program) (st state, err error) {
 	info, err := p.Info()
 	if err != nil {
@@ -248,5 +252,5 @@ func readState(p *ebpf.Program) (st state, err error) {
 		}
 		return st, m.Lookup(uint32(0), &st)
 	}
-	return st, fmt.Errorf("program %s has no map %s", kinds[connection].name, stateMap)
+	return st, fmt.Errorf("program %s has no map %s", info.Name, stateMap)
 }

@@ -148,12 +148,21 @@ func findPath(mount, target string) (string, error) {
 			if info, err := os.Stat(dir); err == nil && !info.IsDir() {
 				return "", fmt.Errorf("%s is a file, and a cgroup is a folder", dir)
 			}
-			return filepath.Abs(dir)
+			return resolve(dir)
 		case err == nil && fs.Type == unix.CGROUP_SUPER_MAGIC:
 			return "", fmt.Errorf("%s is a cgroup v1 folder, and eBPF needs one of the cgroup v2 hierarchy in %s", dir, mount)
 		}
 	}
 	return "", fmt.Errorf("there is no cgroup %s, and no %s", target, filepath.Join(mount, target))
+}
+
+// resolve returns the absolute path of dir without links.
+func resolve(dir string) (string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(dir)
 }
 
 // walk calls do for each cgroup of the hierarchy, parents first. A cgroup can disappear at any time.

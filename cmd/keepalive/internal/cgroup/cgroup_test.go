@@ -273,6 +273,34 @@ show(*before, options(a))
 	assert.Equal(t, Attachment{dir, Settings{some, true}, Counters{Connections: 2}}, attachment(t, dir))
 }
 
+// List shows what an interrupted call of Attach or Detach has left, and Detach removes it.
+func TestInterrupted(t *testing.T) {
+	for _, interrupted := range []int{setsockopt, connection} {
+		dir := newCgroup(t, "")
+		require.NoError(t, Attach(dir, Settings{Options: some}))
+		cgroup, err := os.Open(dir)
+		require.NoError(t, err)
+		defer cgroup.Close()
+		a, err := attached(cgroup)
+		require.NoError(t, err)
+		defer a.Close()
+		require.NoError(t, put(cgroup, kinds[interrupted].attach, nil, a.first()[interrupted]))
+		assert.Equal(t, Attachment{Dir: dir, Settings: Settings{Options: some}}, attachment(t, dir))
+		require.NoError(t, Detach(dir))
+		require.NoError(t, unix.Rmdir(dir))
+	}
+}
+
+// A path can lead over a link.
+func TestFindLink(t *testing.T) {
+	dir := newCgroup(t, "")
+	link := filepath.Join(t.TempDir(), "link")
+	require.NoError(t, os.Symlink(dir, link))
+	found, err := Find(link)
+	require.NoError(t, err)
+	assert.Equal(t, dir, found)
+}
+
 // The outermost settings have priority, unless they allow overrides.
 func TestNested(t *testing.T) {
 	outer := newCgroup(t, "")
