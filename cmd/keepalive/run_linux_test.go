@@ -133,6 +133,11 @@ print(signal.value)`
 	assert.Equal(t, fmt.Sprintln(int(unix.SIGCONT)), stdout)
 }
 
+func TestRunFileSizeLimit(t *testing.T) {
+	_, stderr, status := output(t, exec.Command("sh", "-c", `ulimit -S -f 0; exec "$@"`, "sh", keepaliveBinary(t), "run", "--mechanism=seccomp", "on", "true"))
+	assert.Zero(t, status, stderr)
+}
+
 // show is a Python program that writes the options of a new socket.
 const show = `
 import socket

@@ -28,6 +28,11 @@ type pair struct {
 
 // newFirstPair returns the first pair of a program.
 func newFirstPair(l listener, o keepalive.Options, command []string) (*pair, error) {
+	// RLIMIT_FSIZE of the program can be 0, and holds for memory files, too.
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_FSIZE, &limit) == nil {
+		_ = unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: limit.Max, Max: limit.Max})
+	}
 	memory, err := unix.MemfdCreate("keepalive", unix.MFD_CLOEXEC)
 	if err == nil {
 		err = unix.Ftruncate(memory, int64(unsafe.Sizeof(pendingCall{})))

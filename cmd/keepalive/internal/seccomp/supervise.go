@@ -24,8 +24,8 @@ const (
 // this program, with the arguments in command, the role, and o as text.
 func Supervise(role string, o keepalive.Options, command ...string) error {
 	// To stop a service, systemd sends SIGTERM to all of its processes. The supervisor must
-	// stay until the program has ended.
-	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT)
+	// stay until the program has ended. Without SIGXFSZ, writes return an error.
+	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGQUIT, unix.SIGXFSZ)
 	switch role {
 	case detach:
 		return startDetached(o, command)
