@@ -139,13 +139,15 @@ func TestRunBelowAttached(t *testing.T) {
 	name := testName(t)
 	dir := newCgroup(t, name)
 	attach(t, "idle=7s", name)
-	cmd := exec.Command("cat", "/proc/self/cgroup")
-	var out, errs strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	startIn(t, dir, cmd, "-v", "--mechanism=cgroup", "idle=8s")
-	require.NoError(t, cmd.Wait(), errs.String())
-	assert.Contains(t, out.String(), "/"+name+"/keepalive-run-")
-	assert.Contains(t, errs.String(), "; idle=7s, which is attached to /"+name+" and has priority\n")
+	for mechanism, cgroup := range map[string]string{"cgroup": "/" + name + "/keepalive-run-", "seccomp": "/" + name} {
+		cmd := exec.Command("cat", "/proc/self/cgroup")
+		var out, errs strings.Builder
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		startIn(t, dir, cmd, "--mechanism="+mechanism, "idle=8s")
+		require.NoError(t, cmd.Wait(), errs.String())
+		assert.Contains(t, out.String(), cgroup)
+		assert.Equal(t, "keepalive: idle=7s is attached to /"+name+" and has priority\n", errs.String())
+	}
 }
 
 // testName returns a name for a cgroup.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -41,18 +42,30 @@ func checkNotSupervised() error {
 
 // cgroupGaps returns what the cgroup of this process does not cover.
 func cgroupGaps() []string {
-	gaps := []string{"later changes by 32-bit programs", "later changes of inherited sockets"}
+	return []string{
+		"later changes by 32-bit programs",
+		"later changes of inherited sockets",
+		"programs that are moved to another cgroup",
+	}
+}
+
+// outerSettings returns the settings that have priority over those of mechanism m: what is attached
+// to the cgroup of this process, unless m is cgroup, or to one above.
+func outerSettings(m *mechanism) (outer []string) {
 	dir, err := cgroup.Own()
 	if err != nil {
-		return gaps
+		return nil
 	}
-	above, _ := cgroup.Above(dir)
+	if m.name != "cgroup" {
+		dir = filepath.Join(dir, "below")
+	}
+	above, _ := cgroup.Above(dir) // without the rights to read them, there are none
 	for _, a := range above {
 		if !a.AllowOverride {
-			gaps = append(gaps, fmt.Sprintf("%s, which is attached to %s and has priority", a.Options, cgroup.Name(a.Dir)))
+			outer = append(outer, fmt.Sprintf("%s is attached to %s and has priority", a.Options, cgroup.Name(a.Dir)))
 		}
 	}
-	return gaps
+	return outer
 }
 
 // is64Bit reports whether program makes the same system calls as this process. The kernel runs no

@@ -107,6 +107,9 @@ program.`,
 			if err != nil {
 				return runFailure(err)
 			}
+			for _, text := range outerSettings(m) {
+				logf("%s", text)
+			}
 			if verbose {
 				logf("mechanism %s: %v", m.name, o)
 				logf("not covered: %s", strings.Join(m.gaps(), "; "))

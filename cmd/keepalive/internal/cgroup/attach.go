@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -114,44 +115,60 @@ func List() ([]Attachment, error) {
 	}
 	var list []Attachment
 	err = walk(mount, func(dir string) error {
-		cgroup, err := os.Open(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		defer cgroup.Close()
-		p, err := attached(cgroup)
-		if err != nil {
-			return explain("reading what is attached to "+Name(dir), err)
-		}
-		defer p.Close()
-		programs := p[connection]
-		if len(programs) == 0 { // Attach or Detach was interrupted
-			programs = p[setsockopt]
-		}
-		for _, program := range programs {
-			st, err := readState(program)
-			if err != nil {
-				return fmt.Errorf("reading the settings of %s: %w", Name(dir), err)
-			}
-			list = append(list, Attachment{Dir: dir, Settings: st.settings(), Counters: st.Counters})
-		}
-		return nil
+		attachments, err := listOne(dir)
+		list = append(list, attachments...)
+		return err
 	})
 	return list, err
 }
 
 // Above returns the settings of the cgroups above dir, the outermost first.
 func Above(dir string) (above []Attachment, err error) {
-	list, err := List()
-	for _, a := range list {
-		if strings.HasPrefix(dir, strings.TrimSuffix(a.Dir, "/")+"/") {
-			above = append(above, a)
-		}
+	if err := check(unix.CAP_SYS_ADMIN, unix.CAP_NET_ADMIN); err != nil {
+		return nil, err
 	}
-	return above, err
+	mount, err := Mount()
+	if err != nil {
+		return nil, err
+	}
+	for dir != mount && strings.HasPrefix(dir, mount) {
+		dir = filepath.Dir(dir)
+		attachments, err := listOne(dir)
+		if err != nil {
+			return nil, err
+		}
+		above = append(attachments, above...)
+	}
+	return above, nil
+}
+
+// listOne returns the settings of the cgroup dir, or nil if there is none.
+func listOne(dir string) (list []Attachment, err error) {
+	cgroup, err := os.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer cgroup.Close()
+	p, err := attached(cgroup)
+	if err != nil {
+		return nil, explain("reading what is attached to "+Name(dir), err)
+	}
+	defer p.Close()
+	programs := p[connection]
+	if len(programs) == 0 { // Attach or Detach was interrupted
+		programs = p[setsockopt]
+	}
+	for _, program := range programs {
+		st, err := readState(program)
+		if err != nil {
+			return nil, fmt.Errorf("reading the settings of %s: %w", Name(dir), err)
+		}
+		list = append(list, Attachment{Dir: dir, Settings: st.settings(), Counters: st.Counters})
+	}
+	return list, nil
 }
 
 // lock opens a cgroup, so that no other call of Attach or Detach changes it until it is closed.
