@@ -71,10 +71,14 @@ which one that is, and what it does not cover:
   sockets made by io_uring                yes      no
   programs in another network namespace   yes      no
   setuid programs                         yes      only if root runs them
-  SO_KEEPALIVE=0 in 32-bit programs       no       yes
+  32-bit programs that set own values     no       yes
 
-With seccomp, the supervisor that makes the sockets has a standby, which takes its
-place if it is killed. If both are killed at the same time, socket fails with ENOSYS.
+Settings that keepalive attach has attached to the cgroup or one above have
+priority. run writes them. README.md of this command lists further limits.
+
+With seccomp, a supervisor makes the sockets. If it is killed, a standby takes its
+place. If both are killed at the same time, socket fails with ENOSYS. A program that
+is PID 1 gets the supervisor as a child. Use an init there, such as docker run --init.
 
 Signals that are ignored get their default action, except SIGHUP and SIGINT. For
 a program that needs SIGPIPE ignored, use env --ignore-signal=PIPE PROGRAM.

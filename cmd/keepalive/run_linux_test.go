@@ -187,6 +187,11 @@ func TestRunVerbose(t *testing.T) {
 		assert.Regexp(t, `^keepalive: mechanism seccomp: idle=1m\nkeepalive: not covered: .*io_uring.*\n$`, stderr)
 		assert.Equal(t, u.id != 0, strings.Contains(stderr, "setuid"), "%v: %s", u, stderr)
 	}
+	requirePrograms(t, "setpriv")
+	cmd := exec.Command("setpriv", "--bounding-set=-sys_ptrace", keepaliveBinary(t), "run", "-v", "--mechanism=seccomp", "on", "true")
+	_, stderr, status := output(t, cmd)
+	assert.Zero(t, status)
+	assert.Contains(t, stderr, "programs that change their user")
 }
 
 // The supervisor finds the program in /proc only if that is the one of its PID namespace.

@@ -151,12 +151,42 @@ func Gaps() []string {
 	gaps := []string{
 		"sockets made by io_uring",
 		"programs that enter another network namespace",
+		"listeners received over a Unix socket",
 	}
 	if noNewPrivs, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); err == nil && noNewPrivs == 1 {
 		gaps = append(gaps, "setuid programs: they run without their privileges")
 	}
-	if scope, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope"); err == nil && strings.TrimSpace(string(scope)) != "0" && unix.Geteuid() != 0 {
-		gaps = append(gaps, "children that use socketcall(2), which are 32-bit Go programs, because of kernel.yama.ptrace_scope="+strings.TrimSpace(string(scope)))
+	if canTrace() {
+		return gaps
+	}
+	// The supervisor needs the right to trace for setsockopt and socketcall.
+	if unix.Geteuid() == 0 {
+		gaps = append(gaps, "SO_KEEPALIVE=0 and 32-bit programs with socketcall(2) in programs that change their user, without CAP_SYS_PTRACE")
+	}
+	const yama = "/proc/sys/kernel/yama/ptrace_scope"
+	if scope, err := os.ReadFile(yama); err == nil && strings.TrimSpace(string(scope)) != "0" {
+		gaps = append(gaps, "SO_KEEPALIVE=0 and 32-bit programs with socketcall(2) in children, because of kernel.yama.ptrace_scope="+strings.TrimSpace(string(scope)))
+	}
+	if mounts, err := os.ReadFile("/proc/self/mounts"); err == nil && hidesProcesses(string(mounts)) {
+		gaps = append(gaps, "programs with PR_SET_DUMPABLE=0, because /proc is mounted with hidepid")
 	}
 	return gaps
+}
+
+// canTrace reports whether this process has CAP_SYS_PTRACE.
+func canTrace() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	err := unix.Capget(&header, &data[0])
+	return err == nil && data[0].Effective&(1<<unix.CAP_SYS_PTRACE) != 0
+}
+
+// hidesProcesses reports whether /proc, in the text of /proc/self/mounts, has option hidepid.
+func hidesProcesses(mounts string) bool {
+	for line := range strings.Lines(mounts) {
+		if fields := strings.Fields(line); len(fields) > 3 && fields[1] == "/proc" && strings.Contains(fields[3], "hidepid=") {
+			return true
+		}
+	}
+	return false
 }
