@@ -45,6 +45,7 @@ func cgroupGaps() []string {
 	return []string{
 		"later changes by 32-bit programs",
 		"later changes of inherited sockets",
+		"sockets received over a Unix socket",
 		"programs that are moved to another cgroup",
 	}
 }
