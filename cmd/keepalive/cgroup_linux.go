@@ -74,7 +74,7 @@ func outerSettings(m *mechanism) (outer []string) {
 func is64Bit(program string) bool {
 	for _, path := range candidates(program) {
 		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
-			continue // the program is another file. To open a FIFO can wait
+			continue // execvp(3) skips it, too. Opening a FIFO could wait for a writer
 		}
 		f, err := elf.Open(path)
 		if err != nil {

@@ -10,7 +10,8 @@
 // the command then executes the program. The supervisor is therefore no child of the program. It
 // is started through a process in between, which ends at once.
 //
-// The supervisor has a child, the standby. If the supervisor ends, the standby takes its place
+// The supervisor has a child, the standby, in a session of its own, so that no signal to a process
+// group ends both. If the supervisor ends, the standby takes its place
 // and starts another one. Without a supervisor, socket(2) would fail with ENOSYS.
 //
 //	Start              the program's process: filter, self-test

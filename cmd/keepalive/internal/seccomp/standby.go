@@ -20,7 +20,7 @@ import (
 // A pair is a supervisor in this process and its standby, which is a child.
 type pair struct {
 	supervisor *supervisor
-	files      []*os.File // for the standby: the listener, and memory with an pendingCall
+	files      []*os.File // for the standby: the listener, and memory with a pendingCall
 	options    keepalive.Options
 	command    []string
 	standby    *exec.Cmd // nil if it is not running
