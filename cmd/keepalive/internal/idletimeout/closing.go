@@ -1,15 +1,18 @@
 package idletimeout
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
 
 // closings are the connections that were closed without a probe.
 type closings struct {
-	list  []closedConn
-	late  int  // that were closed after the same time, but only after a probe
-	asked bool // a connection that should have been closed as well was probed
+	list []closedConn
+	late int // that were closed after the same time, but only after a probe
+	// asked is how long a connection was idle that should have been closed as well, when it
+	// was probed. It is 0 until then.
+	asked time.Duration
 }
 
 type closedConn struct {
@@ -39,7 +42,7 @@ func (s *search) addClosing(c *conn, now time.Duration, reset bool) {
 	switch {
 	case closing.After < refusal:
 		s.refused++
-	case len(l.list) > 0 && l.asked && closing.After > l.due() && closing.idle < soon:
+	case len(l.list) > 0 && l.asked > 0 && closing.After > l.due() && closing.idle < soon:
 		l.late++
 	default:
 		l.list = append(l.list, closing)
@@ -62,20 +65,22 @@ func (l *closings) expects(c *conn, now time.Duration) bool {
 // awaitsClosing reports whether it is not yet clear why connections were closed.
 func (s *search) awaitsClosing() bool {
 	l := &s.closings
-	return len(l.list) > 0 && s.now-l.list[0].at <= l.tolerance()+soon
+	return len(l.list) > 0 && s.now-l.list[0].at <= 2*l.tolerance()+soon
 }
 
 // closed returns the verdict for connections that were closed after the same time.
 //
 // The control connection is never idle. If it was closed as well, the time without data
-// matters, otherwise the time without segments.
+// matters. If it stayed open for longer, and all others were closed after the same time
+// without segments, then that time matters.
 func (s *search) closed() (Result, bool) {
 	l := &s.closings
 	if len(l.list) == 0 || s.now-l.list[0].at < l.tolerance() {
 		return Result{}, false
 	}
-	var similarAge, similarIdle int
-	var least, most time.Duration // of the idle times
+	var similarAge, similarIdle, otherIdle int
+	var least, most time.Duration // of the similar idle times
+	var longest time.Duration     // of all idle times
 	controlClosed := s.control == nil
 	for _, c := range l.list {
 		if (c.After - l.list[0].After).Abs() <= l.tolerance() {
@@ -85,12 +90,15 @@ func (s *search) closed() (Result, bool) {
 		if c.control {
 			continue
 		}
+		longest = max(longest, c.idle)
 		if similarIdle == 0 {
 			least, most = c.idle, c.idle
 		}
 		if (c.idle - least).Abs() <= l.tolerance() {
 			similarIdle++
 			least, most = min(least, c.idle), max(most, c.idle)
+		} else {
+			otherIdle++
 		}
 	}
 	var survivors []*conn
@@ -101,15 +109,15 @@ func (s *search) closed() (Result, bool) {
 	}
 	r := Result{Closed: &l.list[0].Closing}
 	switch {
-	case l.late > 0:
+	case l.late > 0 && l.asked > longest+l.tolerance():
 		r.Verdict, r.Reopened = ServerCloses, true
-	case controlClosed && len(survivors) == 0 && !l.asked && similarAge > 1:
+	case controlClosed && len(survivors) == 0 && (l.asked == 0 || l.late > 0) && similarAge > 1:
 		r.Verdict = ServerCloses
 		r.Lower, _ = s.bounds(certain)
-	case controlClosed && len(survivors) > 0 && !l.asked:
+	case controlClosed && len(survivors) > 0 && l.asked == 0:
 		l.asked = s.ask(survivors)
 		return Result{}, false
-	case !controlClosed && s.now-s.control.data > l.due() && similarIdle > 1:
+	case !controlClosed && s.now-s.control.data > l.due()+l.tolerance() && similarIdle > 1 && otherIdle == 0 && !s.anyIdle(most+l.tolerance()/2):
 		slack := inexact + s.rtt()
 		r.Verdict, r.Lower, r.Upper = Closes, least-slack, most+slack
 		r.Closed = &Closing{After: most, Reset: l.list[0].Reset, Text: l.list[0].Text}
@@ -122,14 +130,20 @@ func (s *search) closed() (Result, bool) {
 	return r, true
 }
 
-// ask probes one of the connections that should have been closed. If it was, but the path has
-// dropped the FIN, then it is closed soon.
-func (s *search) ask(survivors []*conn) bool {
-	for _, c := range survivors {
-		if c.phase == idle && s.now-c.from > time.Second {
-			s.startProbing(c)
-			return true
-		}
+// anyIdle reports whether a connection has been idle for longer than d.
+func (s *search) anyIdle(d time.Duration) bool {
+	return slices.ContainsFunc(s.conns, func(c *conn) bool { return !c.control && c.phase == idle && c.idle(s.now) > d })
+}
+
+// ask probes the connection that has been idle for the longest time of those that should
+// have been closed, and returns that time. If the server has closed it, but the path has
+// dropped the FIN, then it is closed soon after the probe.
+func (s *search) ask(survivors []*conn) time.Duration {
+	longest := slices.MaxFunc(survivors, func(a, b *conn) int { return cmp.Compare(a.idle(s.now), b.idle(s.now)) })
+	if longest.phase != idle || s.now-longest.from <= time.Second {
+		return 0
 	}
-	return false
+	d := longest.idle(s.now)
+	s.startProbing(longest)
+	return d
 }

@@ -95,6 +95,15 @@ func TestVerdicts(t *testing.T) {
 			assert.False(t, r.Reopened)
 			assert.Less(t, took, 30*time.Second)
 		}},
+		"the server closes with jitter": {path{closeAfter: 8 * time.Second, closeJitter: 1200 * time.Millisecond}, ServerCloses, func(t *testing.T, r Result, took time.Duration) {
+			assert.InDelta(t, 8.6, r.Closed.After.Seconds(), 0.7)
+			assert.False(t, r.Reopened)
+		}},
+		"the server closes with much jitter": {path{closeAfter: 8 * time.Second, closeJitter: 2 * time.Second}, ServerCloses, nil},
+		"the server closes, with loss": {path{closeAfter: 8 * time.Second, loss: 0.01}, ServerCloses, func(t *testing.T, r Result, took time.Duration) {
+			assert.InDelta(t, 8, r.Closed.After.Seconds(), 1)
+			assert.False(t, r.Reopened)
+		}},
 		"the server closes very early": {path{closeAfter: 100 * time.Millisecond}, ServerCloses, nil},
 		"the server closes after a second": {path{closeAfter: 1200 * time.Millisecond}, ServerCloses, func(t *testing.T, r Result, took time.Duration) {
 			assert.InDelta(t, 1.2, r.Closed.After.Seconds(), 0.1)

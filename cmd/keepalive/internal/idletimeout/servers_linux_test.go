@@ -179,15 +179,30 @@ func TestSSHServer(t *testing.T) {
 }
 
 func TestRedis(t *testing.T) {
-	realtime.Test(func(t testing.TB) {
-		addr, port := freeAddr(t)
-		start(t, addr, exec.Command(needProgram(t, "redis-server"), "--bind", "127.0.0.1", "--port", port,
-			"--save", "", "--dir", folder(t), "--tcp-keepalive", "3"))
-		r := measureServer(t, Config{Address: addr})
-		assert.Equal(t, ServerProbes, r.Verdict)
-		assert.InDelta(t, 3, r.Every.Seconds(), 0.5)
-		assert.False(t, r.Data)
-	})(t)
+	t.Parallel()
+	for _, option := range []string{"--tcp-keepalive", "--timeout"} {
+		t.Run(option, realtime.Test(func(t testing.TB) {
+			addr, port := freeAddr(t)
+			value := "3"
+			if option == "--timeout" { // which is checked every second or two
+				value = "8"
+			}
+			start(t, addr, exec.Command(needProgram(t, "redis-server"), "--bind", "127.0.0.1", "--port", port,
+				"--save", "", "--dir", folder(t), option, value))
+			r := measureServer(t, Config{Address: addr})
+			if option == "--timeout" {
+				assert.Equal(t, ServerCloses, r.Verdict)
+				if assert.NotNil(t, r.Closed) {
+					assert.InDelta(t, 9, r.Closed.After.Seconds(), 1.5)
+				}
+				assert.False(t, r.Reopened)
+				return
+			}
+			assert.Equal(t, ServerProbes, r.Verdict)
+			assert.InDelta(t, 3, r.Every.Seconds(), 0.5)
+			assert.False(t, r.Data)
+		}))
+	}
 }
 
 func TestPostgreSQL(t *testing.T) {

@@ -18,6 +18,7 @@ type path struct {
 	tick    time.Duration
 
 	closeAfter  time.Duration // the server closes connections without data at this age
+	closeJitter time.Duration // or later, by up to that
 	serverIdle  time.Duration // the server's own keepalive
 	serverIntvl time.Duration
 	silent      bool // the server answers no probe
@@ -120,7 +121,8 @@ func (s *simulation) open(c *conn) {
 			s.after(s.greeting, func() { s.fromServer(c, f, true) })
 		}
 		if s.closeAfter > 0 {
-			s.after(s.closeAfter, func() { s.serverCloses(c, f, 200*time.Millisecond) })
+			jitter := time.Duration(s.rand.Float64() * float64(s.closeJitter))
+			s.after(s.closeAfter+jitter, func() { s.serverCloses(c, f, 200*time.Millisecond) })
 		}
 		if s.serverIdle > 0 {
 			s.after(s.serverIdle, func() { s.serverProbes(c, f) })
