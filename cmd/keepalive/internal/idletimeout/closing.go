@@ -34,7 +34,7 @@ const soon = 5 * time.Second
 // server has sent data to report the end.
 func (s *search) addClosing(c *conn, now time.Duration, reset bool) {
 	closing := closedConn{Closing: Closing{After: now - c.data, Reset: reset}, at: now, idle: now - c.from, control: c.control}
-	if c.text != "" && closing.After < time.Second {
+	if c.data > c.dataWas && closing.After < time.Second {
 		closing.Closing = Closing{After: now - c.dataWas, Reset: reset, Text: c.text}
 		closing.idle = closing.After
 	}

@@ -95,6 +95,10 @@ func TestVerdicts(t *testing.T) {
 			assert.False(t, r.Reopened)
 			assert.Less(t, took, 30*time.Second)
 		}},
+		"the server closes with binary data": {path{closeAfter: 6 * time.Second, goodbye: true}, ServerCloses, func(t *testing.T, r Result, took time.Duration) {
+			assert.InDelta(t, 6, r.Closed.After.Seconds(), 0.5)
+			assert.Zero(t, r.Refused)
+		}},
 		"the server closes with jitter": {path{closeAfter: 8 * time.Second, closeJitter: 1200 * time.Millisecond}, ServerCloses, func(t *testing.T, r Result, took time.Duration) {
 			assert.InDelta(t, 8.6, r.Closed.After.Seconds(), 0.7)
 			assert.False(t, r.Reopened)

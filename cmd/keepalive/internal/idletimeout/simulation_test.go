@@ -19,6 +19,7 @@ type path struct {
 
 	closeAfter  time.Duration // the server closes connections without data at this age
 	closeJitter time.Duration // or later, by up to that
+	goodbye     bool          // after it has sent data that is not text
 	serverIdle  time.Duration // the server's own keepalive
 	serverIntvl time.Duration
 	silent      bool // the server answers no probe
@@ -248,6 +249,9 @@ func (s *simulation) serverCloses(c *conn, f *flow, again time.Duration) {
 		again = max(again, 200*time.Millisecond)
 		s.after(again, func() { s.serverCloses(c, f, 2*again) })
 		return
+	}
+	if s.goodbye {
+		s.search.arrived(c, s.now, s.tick, true, "")
 	}
 	s.end(c)
 	s.search.closedByPeer(c, s.now, false)
