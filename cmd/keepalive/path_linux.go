@@ -253,7 +253,11 @@ func (p *pathCommand) text(r idletimeout.Result) string {
 		if r.Data {
 			what = "data"
 		}
-		add("The server sends %s every %.1fs by itself. So no connection is idle for longer, and a longer timeout of the path does not matter and cannot be measured.", what, r.Every.Seconds())
+		every := "at least every second or so"
+		if r.Every > 0 {
+			every = fmt.Sprintf("every %.1fs", r.Every.Seconds())
+		}
+		add("The server sends %s %s by itself. So no connection is idle for longer, and a longer timeout of the path does not matter and cannot be measured.", what, every)
 		if r.Lower > 0 {
 			add("The path kept connections open that were idle for %s.", atLeast(r.Lower))
 		}

@@ -14,6 +14,7 @@ func (s *search) opened(c *conn, now, rtt time.Duration) {
 	s.rtts = slices.Insert(s.rtts, i, rtt)
 	s.outage.rtt = s.rtt()
 	c.phase, c.data, c.dataWas = idle, now, now
+	c.busy = now
 	c.arrival = arrival{at: now}
 	s.idleFrom(c, now, inexact)
 	if s.started == 0 {

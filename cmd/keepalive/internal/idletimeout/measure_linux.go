@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -34,6 +35,8 @@ const (
 	lostTimeout = time.Minute
 	// outageTimeout is the time after which it ends if no connection answers.
 	outageTimeout = 5 * time.Minute
+	// maxReceived is the number of bytes of all connections after which it ends.
+	maxReceived = 64 << 20
 )
 
 // measurement is the network of a search.
@@ -47,6 +50,7 @@ type measurement struct {
 	sockets  map[*conn]*socket
 	events   chan func()
 	nextOpen time.Duration // when the next connection may be opened
+	received atomic.Int64  // bytes of data, of all connections
 	polled   time.Duration // when the sockets were read last
 	lost     time.Duration // since when there has been no connection, or 0
 	lastErr  error         // of opening a connection
@@ -271,16 +275,18 @@ func (m *measurement) poll() {
 		case c.phase == probing:
 			_ = keepalive.Disable(s.tcp)
 			m.search.answered(c, at)
+		case data:
+			m.search.idleFrom(c, now, max(inexact, now-last)) // Read returns, perhaps later
 		case c.control:
 			m.search.answered(c, at)
-		case !data: // otherwise Read returns
+		default:
 			m.search.arrived(c, now, now-last, false, "")
 		}
 	}
 }
 
-// received is called when Read has returned data.
-func (m *measurement) received(c *conn, at time.Duration, text string) {
+// arrived is called when Read has returned data.
+func (m *measurement) arrived(c *conn, at time.Duration, text string) {
 	if m.sockets[c] == nil {
 		return
 	}

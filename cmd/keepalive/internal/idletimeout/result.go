@@ -39,8 +39,9 @@ type Result struct {
 	// Closed is how connections were closed, for the verdicts Closes and ServerCloses.
 	Closed *Closing
 
-	// Every is the time between two segments of the server, for the verdict ServerProbes.
-	// Data reports whether they have data.
+	// Every is the time between two segments of the server, for the verdict ServerProbes. It
+	// is 0 if they arrive too often to measure anything, at least every second or so. Data
+	// reports whether they have data.
 	Every time.Duration
 	Data  bool
 

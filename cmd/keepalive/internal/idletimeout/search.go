@@ -28,6 +28,8 @@ type conn struct {
 	sent   time.Duration // and before this one
 	again  time.Duration // the second probe was sent before this time. 0 until then
 
+	busy time.Duration // since when c has not been idle for the first rung
+
 	control  bool // the kernel probes it every second, to notice that the network is down
 	answered bool // a probe was answered
 
@@ -123,6 +125,9 @@ func (s *search) step(now time.Duration) (Result, bool) {
 	s.now = now
 	s.outage.look(now)
 	for _, c := range s.conns {
+		if c.phase == probing || c.idle(now) >= firstRung {
+			c.busy = now
+		}
 		if c.phase == probing && c.again == 0 && now-c.probed >= s.resendAfter() {
 			c.again = s.network.probe(c)
 		}

@@ -136,6 +136,10 @@ func TestVerdicts(t *testing.T) {
 			assert.Less(t, r.Lower, 15*time.Second)
 			assert.False(t, r.Data)
 		}},
+		"the server sends data all the time": {path{chatter: 500 * time.Millisecond, loss: 0.01}, ServerProbes, func(t *testing.T, r Result, took time.Duration) {
+			assert.True(t, r.Data)
+			assert.Less(t, took, 20*time.Second)
+		}},
 		"a Go server probes": {path{serverIdle: 2 * time.Second, serverIntvl: 15 * time.Second}, ServerProbes, func(t *testing.T, r Result, took time.Duration) {
 			assert.InDelta(t, 15, r.Every.Seconds(), 0.2)
 			assert.Greater(t, r.Lower, 11*time.Second)

@@ -24,6 +24,7 @@ type path struct {
 	serverIntvl time.Duration
 	silent      bool // the server answers no probe
 	greeting    time.Duration
+	chatter     time.Duration // the server sends data that often
 	maxConns    int
 	down        [2]time.Duration // the network is down between these times
 }
@@ -120,6 +121,9 @@ func (s *simulation) open(c *conn) {
 		}
 		if s.greeting > 0 {
 			s.after(s.greeting, func() { s.fromServer(c, f, true) })
+		}
+		if s.chatter > 0 {
+			s.chat(c, f)
 		}
 		if s.closeAfter > 0 {
 			jitter := time.Duration(s.rand.Float64() * float64(s.closeJitter))
@@ -229,6 +233,15 @@ func (s *simulation) fromServer(c *conn, f *flow, data bool) bool {
 	s.toClient(c, f)
 	f.server = s.now
 	return true
+}
+
+func (s *simulation) chat(c *conn, f *flow) {
+	s.after(s.chatter, func() {
+		if s.has(c) {
+			s.fromServer(c, f, true)
+			s.chat(c, f)
+		}
+	})
 }
 
 func (s *simulation) serverProbes(c *conn, f *flow) {

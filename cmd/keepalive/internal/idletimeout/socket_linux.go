@@ -2,6 +2,7 @@ package idletimeout
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"time"
@@ -67,7 +68,13 @@ func (s *socket) read(m *measurement, c *conn) {
 		at := m.now()
 		if n > 0 {
 			text := firstLine(buffer[:n])
-			m.post(func() { m.received(c, at, text) })
+			m.post(func() { m.arrived(c, at, text) })
+		}
+		if m.received.Add(int64(n)) > maxReceived {
+			m.post(func() {
+				m.failed = fmt.Errorf("the server has sent more than %d MB: no connection can be idle", maxReceived>>20)
+			})
+			return
 		}
 		if err != nil {
 			m.post(func() { m.ended(c, at, err) })

@@ -8,6 +8,10 @@ import (
 // answerLimit is the time in which some probe must have been answered.
 const answerLimit = 6 * time.Second
 
+// busyLimit is the time in which some connection must have been idle for the first rung. It is
+// shorter than answerLimit, because connections that are never idle are not probed.
+const busyLimit = 5 * time.Second
+
 // verdict returns the result if the measurement is complete.
 func (s *search) verdict() (Result, bool) {
 	low, high := s.bounds(certain)
@@ -15,6 +19,8 @@ func (s *search) verdict() (Result, bool) {
 	r := Result{Lower: low, Upper: high}
 	width, _ := s.width(low)
 	switch {
+	case high == 0 && s.alwaysBusy():
+		r.Verdict, r.Data = ServerProbes, true
 	case s.started > 0 && len(s.evidence.answered) == 0:
 		switch {
 		case s.refused > 2 && s.opens-s.refused <= 1:
@@ -42,6 +48,22 @@ func (s *search) verdict() (Result, bool) {
 	}
 	r.Refused, r.Outages = s.refused, s.outage.count
 	return r, r.Verdict != ""
+}
+
+// alwaysBusy reports whether segments arrive so often that no connection is idle for the
+// first rung.
+func (s *search) alwaysBusy() bool {
+	n := 0
+	for _, c := range s.conns {
+		switch {
+		case c.control || c.phase == opening:
+		case c.busy == s.now:
+			return false
+		case s.now-c.busy > busyLimit:
+			n++
+		}
+	}
+	return n > 1
 }
 
 // exhausted reports whether no connection is left, and no other one can be opened.
