@@ -42,6 +42,8 @@ func (s *search) addClosing(c *conn, now time.Duration, reset bool) {
 	switch {
 	case closing.After < refusal:
 		s.refused++
+	case s.outage.down(now) || s.outage.since(now-soon):
+		// It can have been closed some time before. New connections show when.
 	case len(l.list) > 0 && l.asked > 0 && closing.After > l.due() && closing.idle < soon:
 		l.late++
 	default:

@@ -98,7 +98,9 @@ func (s *search) closedByPeer(c *conn, now time.Duration, reset bool) {
 }
 
 func (s *search) fail(c *conn, now time.Duration, reset bool) {
-	if !c.control && !s.outage.down(now) && !s.outage.since(c.probed) {
+	// The server can have dropped an idle connection during a long outage, too.
+	outage := s.outage.down(now) || s.outage.since(c.probed) || reset && s.outage.long > 0 && s.outage.long >= c.from
+	if !c.control && !outage {
 		s.addFailure(c.failure(reset))
 	}
 	s.remove(c)

@@ -8,6 +8,7 @@ type outage struct {
 	rtt     time.Duration // of the control connection
 	heard   time.Duration // when it answered last
 	until   time.Duration // until when the network was down the last time, or 0
+	long    time.Duration // until when it was down for a long time, or 0
 	counted bool          // the outage that goes on
 	count   int           // long outages. Short ones can also be lost packets
 }
@@ -23,9 +24,12 @@ func (o *outage) look(now time.Duration) {
 	if o.down(now) {
 		o.until = now
 	}
-	if o.known && !o.counted && now-o.heard > longOutage+2*o.rtt {
-		o.counted = true
-		o.count++
+	if o.known && now-o.heard > longOutage+2*o.rtt {
+		o.long = now
+		if !o.counted {
+			o.counted = true
+			o.count++
+		}
 	}
 }
 

@@ -163,6 +163,9 @@ func TestVerdicts(t *testing.T) {
 			assert.GreaterOrEqual(t, r.Upper, 30*time.Second)
 			assert.Equal(t, 1, r.Outages)
 		}},
+		"the network is down when the server closes": {path{closeAfter: 8 * time.Second, down: [2]time.Duration{5 * time.Second, 12 * time.Second}}, ServerCloses, func(t *testing.T, r Result, took time.Duration) {
+			assert.InDelta(t, 8, r.Closed.After.Seconds(), 0.5)
+		}},
 		"the network is down for longer than the timeout": {path{timeout: 5 * time.Second, down: [2]time.Duration{4 * time.Second, 50 * time.Second}}, Drops, func(t *testing.T, r Result, took time.Duration) {
 			assert.LessOrEqual(t, r.Lower, 5*time.Second)
 			assert.GreaterOrEqual(t, r.Upper, 5*time.Second)
