@@ -242,7 +242,7 @@ func (p *pathCommand) text(r idletimeout.Result) string {
 			add("The server closes all connections at once.")
 			break
 		}
-		add("The server, or a proxy on the way, closes a connection with %s when no data has arrived for %.1fs, even if probes are sent. Keepalive cannot prevent that: send data more often, or change the server's timeout.", closing(r.Closed), r.Closed.After.Seconds())
+		add("The server, or a proxy on the way, closes a connection with %s when no data has arrived for %s, even if probes are sent. Keepalive cannot prevent that: send data more often, or change the server's timeout.", closing(r.Closed), closedAfter(r.Closed))
 		if r.Reopened {
 			add("Idle connections received that only after a probe. So the path drops idle connections before, and lets a probe open them again, as NATs on Linux do (nf_conntrack_tcp_loose).")
 		} else if r.Lower > 0 {
@@ -288,6 +288,15 @@ func (p *pathCommand) text(r idletimeout.Result) string {
 		add("The network was down meanwhile (outages: %d). Probes of that time were not counted.", r.Outages)
 	}
 	return strings.Join(lines, "\n")
+}
+
+// closedAfter returns after which times connections were closed.
+func closedAfter(c *idletimeout.Closing) string {
+	after := fmt.Sprintf("%.1fs", c.After.Seconds())
+	if longest := fmt.Sprintf("%.1fs", c.Longest.Seconds()); c.Longest > c.After && longest != after {
+		after += " to " + longest
+	}
+	return after
 }
 
 func closing(c *idletimeout.Closing) string {

@@ -83,10 +83,12 @@ func (s *search) closed() (Result, bool) {
 	var similarAge, similarIdle, otherIdle int
 	var least, most time.Duration // of the similar idle times
 	var longest time.Duration     // of all idle times
+	closed := l.list[0].Closing
 	controlClosed := s.control == nil
 	for _, c := range l.list {
 		if (c.After - l.list[0].After).Abs() <= l.tolerance() {
 			similarAge++
+			closed.After, closed.Longest = min(closed.After, c.After), max(closed.Longest, c.After)
 			controlClosed = controlClosed || c.control
 		}
 		if c.control {
@@ -109,20 +111,21 @@ func (s *search) closed() (Result, bool) {
 			survivors = append(survivors, c)
 		}
 	}
-	r := Result{Closed: &l.list[0].Closing}
+	r := Result{Closed: &closed}
 	switch {
 	case l.late > 0 && l.asked > longest+l.tolerance():
 		r.Verdict, r.Reopened = ServerCloses, true
 	case controlClosed && len(survivors) == 0 && (l.asked == 0 || l.late > 0) && similarAge > 1:
 		r.Verdict = ServerCloses
-		r.Lower, _ = s.bounds(certain)
+		low, _ := s.bounds(certain)
+		r.Lower = min(low, closed.After)
 	case controlClosed && len(survivors) > 0 && l.asked == 0:
 		l.asked = s.ask(survivors)
 		return Result{}, false
 	case !controlClosed && s.now-s.control.data > l.due()+l.tolerance() && similarIdle > 1 && otherIdle == 0 && !s.anyIdle(most+l.tolerance()/2):
 		slack := inexact + s.rtt()
 		r.Verdict, r.Lower, r.Upper = Closes, least-slack, most+slack
-		r.Closed = &Closing{After: most, Reset: l.list[0].Reset, Text: l.list[0].Text}
+		closed.After, closed.Longest = least, most
 	case s.awaitsClosing():
 		return Result{}, false
 	default:

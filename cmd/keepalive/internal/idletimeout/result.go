@@ -58,7 +58,8 @@ type Result struct {
 
 // Closing is how a connection was closed without a probe.
 type Closing struct {
-	After time.Duration // since the connection was opened, or data arrived
-	Reset bool          // with RST, otherwise with FIN
-	Text  string        // the beginning of what the server sent just before, or ""
+	After   time.Duration // since the connection was opened, or data arrived. The shortest time
+	Longest time.Duration // the longest time of other connections that were closed after about the same time
+	Reset   bool          // with RST, otherwise with FIN
+	Text    string        // the beginning of what the server sent just before, or ""
 }
