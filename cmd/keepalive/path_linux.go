@@ -51,8 +51,8 @@ The verdict, in the output of -o json, is one of
 lower_seconds is the longest idle time after which a connection was open, and
 upper_seconds the shortest one after which it was not. Both are null if unknown.
 Other fields are there if they apply: closed_after_seconds, every_seconds (of
-the server's probes), keep_open and options (settings to use), outages, refused
-(connections that the server closed at once), and text (the result in words).
+the server's probes), keep_open and options (settings to use), outages, restarts,
+refused (connections that the server closed at once), and text (the result in words).
 
 Only the direction to the server is measured: a path can block the server's
 segments earlier. Some NATs open a dropped connection again for a probe, and
@@ -194,13 +194,14 @@ type pathReport struct {
 	KeepOpen           string              `json:"keep_open,omitempty"`
 	Options            string              `json:"options,omitempty"`
 	Outages            int                 `json:"outages,omitempty"`
+	Restarts           int                 `json:"restarts,omitempty"`
 	Refused            int                 `json:"refused,omitempty"`
 	Text               string              `json:"text"`
 }
 
 func (p *pathCommand) report(r idletimeout.Result) pathReport {
 	report := pathReport{
-		Address: p.address, Verdict: r.Verdict, Outages: r.Outages, Refused: r.Refused,
+		Address: p.address, Verdict: r.Verdict, Outages: r.Outages, Restarts: r.Restarts, Refused: r.Refused,
 		LowerSeconds: secondsOf(r.Lower), UpperSeconds: secondsOf(r.Upper), EverySeconds: secondsOf(r.Every),
 		Text: strings.ReplaceAll(p.text(r), "\n", " "),
 	}
@@ -283,6 +284,9 @@ func (p *pathCommand) text(r idletimeout.Result) string {
 	}
 	if r.Refused > 0 && (r.Closed == nil || r.Closed.After > 0) {
 		add("The server closed some connections at once (%d), so that fewer were used.", r.Refused)
+	}
+	if r.Restarts > 0 {
+		add("Connections of different ages were closed at the same time (%d times). The server was probably restarted. That was not counted.", r.Restarts)
 	}
 	if r.Outages > 0 {
 		add("The network was down meanwhile (outages: %d). Probes of that time were not counted.", r.Outages)

@@ -64,6 +64,36 @@ func (l *closings) expects(c *conn, now time.Duration) bool {
 	})
 }
 
+// similar reports whether d is about the age of the first connection that was closed.
+func (l *closings) similar(d time.Duration) bool {
+	return (d - l.list[0].After).Abs() <= l.tolerance()
+}
+
+// atOnce reports whether the connections were closed closer together than they were opened. For
+// example, a server that is restarted closes 33 connections within 2ms, and their ages are
+// 8.0s to 8.3s. With a timeout, the ages are closer together than that.
+//
+// But a server can also look for idle connections once a second, say. So the closings count
+// if new connections are closed at that age as well.
+func (l *closings) atOnce() bool {
+	first, last := l.list[0], l.list[0]
+	youngest, oldest := first.After, first.After
+	for _, c := range l.list {
+		first.at, last.at = min(first.at, c.at), max(last.at, c.at)
+		youngest, oldest = min(youngest, c.After), max(oldest, c.After)
+	}
+	return last.at-first.at < (oldest-youngest)/2
+}
+
+// restartCount returns the number of restarts, without the ages that were confirmed.
+func (s *search) restartCount() int {
+	l := &s.closings
+	if len(l.list) > 0 && slices.ContainsFunc(s.restarts, l.similar) {
+		return len(s.restarts) - 1
+	}
+	return len(s.restarts)
+}
+
 // awaitsClosing reports whether it is not yet clear why connections were closed.
 func (s *search) awaitsClosing() bool {
 	l := &s.closings
@@ -80,13 +110,18 @@ func (s *search) closed() (Result, bool) {
 	if len(l.list) == 0 || s.now-l.list[0].at < l.tolerance() {
 		return Result{}, false
 	}
+	if l.atOnce() && !slices.ContainsFunc(s.restarts, l.similar) {
+		s.restarts = append(s.restarts, l.list[0].After)
+		*l = closings{}
+		return Result{}, false
+	}
 	var similarAge, similarIdle, otherIdle int
 	var least, most time.Duration // of the similar idle times
 	var longest time.Duration     // of all idle times
 	closed := l.list[0].Closing
 	controlClosed := s.control == nil
 	for _, c := range l.list {
-		if (c.After - l.list[0].After).Abs() <= l.tolerance() {
+		if l.similar(c.After) {
 			similarAge++
 			closed.After, closed.Longest = min(closed.After, c.After), max(closed.Longest, c.After)
 			controlClosed = controlClosed || c.control

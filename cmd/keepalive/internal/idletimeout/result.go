@@ -52,6 +52,10 @@ type Result struct {
 	// Refused is the number of connections that the server closed at once.
 	Refused int
 
+	// Restarts is the number of times that connections of different ages were closed at the
+	// same time, once. The server was probably restarted.
+	Restarts int
+
 	// Outages is the number of times that the network was down during the measurement.
 	Outages int
 }

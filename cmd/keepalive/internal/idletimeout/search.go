@@ -77,6 +77,7 @@ type search struct {
 	rtts     []time.Duration // sorted
 	evidence evidence
 	closings closings
+	restarts []time.Duration // the ages of connections that were closed at the same time
 	regular  regular
 	outage   outage
 	refused  int

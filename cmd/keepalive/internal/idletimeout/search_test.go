@@ -108,6 +108,13 @@ func TestVerdicts(t *testing.T) {
 			assert.InDelta(t, 8, r.Closed.After.Seconds(), 1)
 			assert.False(t, r.Reopened)
 		}},
+		"the server is restarted": {path{restart: 8 * time.Second}, Open, func(t *testing.T, r Result, took time.Duration) {
+			assert.Equal(t, 1, r.Restarts)
+		}},
+		"the server is restarted, and closes": {path{closeAfter: 12 * time.Second, restart: 8 * time.Second}, ServerCloses, func(t *testing.T, r Result, took time.Duration) {
+			assert.InDelta(t, 12, r.Closed.After.Seconds(), 0.5)
+			assert.Equal(t, 1, r.Restarts)
+		}},
 		"the server closes very early": {path{closeAfter: 100 * time.Millisecond}, ServerCloses, nil},
 		"the server closes after a second": {path{closeAfter: 1200 * time.Millisecond}, ServerCloses, func(t *testing.T, r Result, took time.Duration) {
 			assert.InDelta(t, 1.2, r.Closed.After.Seconds(), 0.1)

@@ -20,6 +20,7 @@ type path struct {
 	closeAfter  time.Duration // the server closes connections without data at this age
 	closeJitter time.Duration // or later, by up to that
 	goodbye     bool          // after it has sent data that is not text
+	restart     time.Duration // the server closes all connections at that time
 	serverIdle  time.Duration // the server's own keepalive
 	serverIntvl time.Duration
 	silent      bool // the server answers no probe
@@ -32,12 +33,13 @@ type path struct {
 // simulation runs a search on a path in virtual time. It is the search's network.
 type simulation struct {
 	path
-	rand   *rand.Rand
-	search *search
-	events events
-	now    time.Duration
-	conns  map[*conn]*flow
-	most   int // connections at the same time
+	rand     *rand.Rand
+	search   *search
+	events   events
+	now      time.Duration
+	nextOpen time.Duration
+	conns    map[*conn]*flow
+	most     int // connections at the same time
 }
 
 // flow is a connection on the path.
@@ -107,7 +109,8 @@ func (s *simulation) open(c *conn) {
 		s.after(time.Second, func() { s.open(c) })
 		return
 	}
-	s.after(s.rtt, func() {
+	s.nextOpen = max(s.now, s.nextOpen+10*time.Millisecond) // as measurement.open does
+	s.after(s.nextOpen-s.now+s.rtt, func() {
 		f := &flow{timeout: s.timeout + time.Duration(s.rand.Float64()*float64(s.jitter)), passed: s.now, server: s.now}
 		s.conns[c] = f
 		s.most = max(s.most, len(s.conns))
@@ -128,6 +131,9 @@ func (s *simulation) open(c *conn) {
 		if s.closeAfter > 0 {
 			jitter := time.Duration(s.rand.Float64() * float64(s.closeJitter))
 			s.after(s.closeAfter+jitter, func() { s.serverCloses(c, f, 200*time.Millisecond) })
+		}
+		if s.restart > s.now {
+			s.after(s.restart-s.now, func() { s.serverCloses(c, f, 200*time.Millisecond) })
 		}
 		if s.serverIdle > 0 {
 			s.after(s.serverIdle, func() { s.serverProbes(c, f) })

@@ -46,7 +46,7 @@ func (s *search) verdict() (Result, bool) {
 	if r.Verdict == "" && (s.now > s.longest() || s.exhausted()) {
 		r = s.partial()
 	}
-	r.Refused, r.Outages = s.refused, s.outage.count
+	r.Refused, r.Outages, r.Restarts = s.refused, s.outage.count, s.restartCount()
 	return r, r.Verdict != ""
 }
 
@@ -76,7 +76,7 @@ func (s *search) exhausted() bool {
 // partial returns what is known so far.
 func (s *search) partial() Result {
 	low, high := s.bounds(certain)
-	return Result{Verdict: Unfinished, Lower: low, Upper: high, Refused: s.refused, Outages: s.outage.count}
+	return Result{Verdict: Unfinished, Lower: low, Upper: high, Refused: s.refused, Outages: s.outage.count, Restarts: s.restartCount()}
 }
 
 // noRung reports whether no idle time between low and high is to be measured.
