@@ -61,6 +61,9 @@ type measurement struct {
 // it returns what is known so far and the error of ctx.
 func Measure(ctx context.Context, config Config) (Result, error) {
 	first, err := dial(ctx, config.Address)
+	if errors.Is(err, syscall.ECONNRESET) { // the server has reset it at once, as it may do later
+		return Result{Verdict: ServerCloses, Closed: &Closing{Reset: true}, Refused: 1}, nil
+	}
 	if err != nil {
 		return Result{}, err
 	}
@@ -210,6 +213,10 @@ func (m *measurement) connect(tcp *net.TCPConn, wait time.Duration) (s *socket, 
 }
 
 func (m *measurement) notOpened(c *conn, err error) {
+	if (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)) && !m.TLS {
+		m.search.resetAtOnce(c, m.now())
+		return
+	}
 	m.lastErr = err
 	if c.control && m.search.started == 0 {
 		m.failed = err // the first one, so that others fail as well

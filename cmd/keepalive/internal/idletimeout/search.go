@@ -304,7 +304,7 @@ func (s *search) room(inUse int) int {
 	if !s.mayOpen() {
 		return 0
 	}
-	return s.limits.Connections - s.refused - inUse
+	return min(s.limits.Connections-s.refused-inUse, opensPerConnection*s.limits.Connections-s.opens)
 }
 
 // probeCount is the number of probes after which the kernel drops a connection. The second
@@ -315,7 +315,8 @@ const probeCount = 4
 // answered and are idle again when they are needed for the long ones.
 const rungsPerConnection = 2
 
-// opensPerConnection bounds the connections that are opened during a measurement.
+// opensPerConnection bounds the connections that are opened during a measurement. The control
+// connection is opened again without a bound, but at most once a second.
 const opensPerConnection = 8
 
 func (s *search) mayOpen() bool {

@@ -26,7 +26,7 @@ func (s *search) verdict() (Result, bool) {
 		case s.refused > 2 && s.opens-s.refused <= 1:
 			r = Result{Verdict: ServerCloses, Closed: &Closing{}}
 		case s.now-s.started > answerLimit && len(s.closings.list) == 0:
-			r.Verdict = NoAnswer
+			r = Result{Verdict: NoAnswer}
 		case s.now-s.started > answerLimit:
 			r, _ = s.closed()
 		}
