@@ -59,11 +59,12 @@ segments earlier. Some NATs open a dropped connection again for a probe, and
 then look as if they had no timeout. That shows only if the server closes
 connections: its FIN then arrives after a probe, and not before.
 
-Use it for your own paths and servers. It keeps up to 33 connections open, which
-some servers log or count. For example, MySQL blocks a host after 100
-connections without login (max_connect_errors). Connections that the path has
-dropped stay open on the server until it notices. No data is sent, unless
---tls or --send is given. Some servers close connections that send nothing.
+Use it for your own paths and servers. It keeps up to 33 connections open, and
+opens about 8 times as many in all if the server closes them. Some servers log
+or count them. For example, MySQL blocks a host after 100 connections without
+login (max_connect_errors). Connections that the path has dropped stay open on
+the server until it notices. No data is sent, unless --tls or --send is given.
+Some servers close connections that send nothing.
 
 The exit status is 0 for a verdict, 1 for a failure, 2 for wrong usage, and 130
 after Ctrl-C, which prints what is known so far.`,
@@ -108,12 +109,22 @@ func (p *pathCommand) run(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
+	p.address = address
 	p.status = statusLine{p.errs, screenOf(p.errs)}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var writeErr error // the first one
+	write := func(format string, args ...any) {
+		if _, err := fmt.Fprintf(p.out, format, args...); err != nil && writeErr == nil {
+			writeErr = err
+			stop()
+		}
+	}
 	config.Progress = func(now idletimeout.Progress) { p.status.show(progressText(now)) }
 	config.Connected = func(addr net.Addr) {
 		p.address = addr.String()
 		if p.output == "text" {
-			fmt.Fprintf(p.out, "Measuring the path to %s with idle times up to %s.\n", p.address, text.Duration(p.limits.Max))
+			write("Measuring the path to %s with idle times up to %s.\n", p.address, text.Duration(p.limits.Max))
 		}
 	}
 	last := ""
@@ -121,7 +132,7 @@ func (p *pathCommand) run(ctx context.Context, address string) error {
 		line := fmt.Sprintf("  %8s  %s\n", atLeast(f.Idle), f.Outcome)
 		if p.output == "text" && line != last {
 			p.status.clear()
-			fmt.Fprint(p.out, line)
+			write("%s", line)
 		}
 		last = line
 	}
@@ -129,8 +140,10 @@ func (p *pathCommand) run(ctx context.Context, address string) error {
 	p.status.clear()
 	interrupted := errors.Is(err, context.Canceled)
 	switch {
-	case interrupted && p.address == "":
-		return errInterrupted
+	case writeErr != nil:
+		return writeErr
+	case interrupted && result.Verdict == "": // before the first connection
+		result.Verdict = idletimeout.Unfinished
 	case err != nil && !interrupted && result.Lower == 0:
 		return err
 	}
@@ -139,7 +152,10 @@ func (p *pathCommand) run(ctx context.Context, address string) error {
 			return err
 		}
 	} else {
-		fmt.Fprint(p.out, "\n", wrap(p.text(result), 79))
+		write("\n%s", wrap(p.text(result), 79))
+	}
+	if writeErr != nil {
+		return writeErr
 	}
 	switch {
 	case err == nil && result.Verdict == idletimeout.Unfinished:
@@ -160,6 +176,8 @@ func (p *pathCommand) config(address string) (idletimeout.Config, error) {
 		return config, usagef("%q has no port: must be HOST:PORT, for example %s", address, net.JoinHostPort(addr.String(), "443"))
 	}
 	switch {
+	case strings.Contains(address, "://"):
+		return config, usagef("%q is a URL: must be HOST:PORT, for example example.com:443", address)
 	case err != nil || host == "" || port == "":
 		return config, usagef("%q: must be HOST:PORT, for example example.com:443 or [::1]:443", address)
 	case p.limits.Max < 2*time.Second || p.limits.Max > 7*24*time.Hour:
@@ -171,6 +189,9 @@ func (p *pathCommand) config(address string) (idletimeout.Config, error) {
 	}
 	if err := checkOutput(p.output); err != nil {
 		return config, err
+	}
+	if n, err := strconv.Atoi(port); err == nil && (n < 1 || n > 65535) {
+		return config, usagef("%q: port %d: must be between 1 and 65535", address, n)
 	}
 	if _, err := net.LookupPort("tcp", port); err != nil {
 		return config, usagef("%q: unknown port %q", address, port)

@@ -45,7 +45,8 @@ func untilClosed(conn net.Conn) { io.Copy(io.Discard, conn) }
 
 func TestPathUsage(t *testing.T) {
 	for _, args := range []string{
-		"", "a b", "example.com", "::1", "[::1]", ":80", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:nonsense", "udp://127.0.0.1:53",
+		"", "a b", "example.com", "::1", "[::1]", ":80", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:nonsense", "udp://127.0.0.1:53", "https://example.com/",
+		"127.0.0.1:0", "127.0.0.1:-1",
 		"127.0.0.1:1 --max 0", "127.0.0.1:1 --max -1s", "127.0.0.1:1 --max 1s", "127.0.0.1:1 --max 10000h", "127.0.0.1:1 --max x",
 		"127.0.0.1:1 --precision -1s", "127.0.0.1:1 --precision 1ms", "127.0.0.1:1 --connections 0", "127.0.0.1:1 --connections 1000",
 		"127.0.0.1:1 -o xml", `127.0.0.1:1 --send \q`,
@@ -141,6 +142,46 @@ func TestPathNoTLS(t *testing.T) {
 	assert.Equal(t, 1, status)
 	assert.NotContains(t, out, "answered")
 	assert.Contains(t, errs, "TLS handshake")
+}
+
+// TestPathReset: a server that resets each connection at once.
+func TestPathReset(t *testing.T) {
+	t.Parallel()
+	addr := pathServer(t, func(conn net.Conn) { conn.(*net.TCPConn).SetLinger(0) })
+	for _, send := range []string{"", "x"} {
+		for range 10 {
+			out, errs, status := keepaliveCommand("path", "-o", "json", "--send", send, addr)
+			assert.Zero(t, status, errs)
+			assert.Contains(t, out, `"verdict":"server-closes"`)
+		}
+	}
+}
+
+// TestPathWriteError: output that cannot be written ends the measurement.
+func TestPathWriteError(t *testing.T) {
+	t.Parallel()
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	require.NoError(t, err)
+	defer full.Close()
+	for _, output := range []string{"text", "json"} {
+		var errs strings.Builder
+		status := run([]string{"path", "-o", output, "--max", "2s", pathServer(t, untilClosed)}, strings.NewReader(""), full, &errs)
+		assert.Equal(t, 1, status)
+		assert.Contains(t, errs.String(), "no space left on device")
+	}
+}
+
+// TestPathInterruptedEarly: before the first connection.
+func TestPathInterruptedEarly(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out strings.Builder
+	root := newRootCommand()
+	root.SetArgs([]string{"path", "-o", "json", "127.0.0.1:9"})
+	root.SetOut(&out)
+	root.SetErr(io.Discard)
+	assert.Equal(t, errInterrupted, root.ExecuteContext(ctx))
+	assert.Contains(t, out.String(), `"verdict":"unfinished","lower_seconds":null,"upper_seconds":null`)
 }
 
 // TestPathInterrupted: the command prints what is known so far.
