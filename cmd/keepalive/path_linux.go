@@ -129,7 +129,11 @@ func (p *pathCommand) run(ctx context.Context, address string) error {
 	}
 	last := ""
 	config.Found = func(f idletimeout.Finding) {
-		line := fmt.Sprintf("  %8s  %s\n", atLeast(f.Idle), f.Outcome)
+		d := atLeast(f.Idle)
+		if f.Outcome != idletimeout.Answered {
+			d = atMost(f.Idle) // as in the result
+		}
+		line := fmt.Sprintf("  %8s  %s\n", d, f.Outcome)
 		if p.output == "text" && line != last {
 			p.status.clear()
 			write("%s", line)

@@ -2,7 +2,7 @@ package idletimeout
 
 import "time"
 
-// arrival is the last segment of the server on a connection.
+// arrival is the last segment that the server has sent by itself on a connection, or none.
 type arrival struct {
 	at  time.Duration
 	gap time.Duration // between that one and the one before, or 0
@@ -20,7 +20,11 @@ type regular struct {
 // three segments came at regular intervals.
 func (a *arrival) arrive(now time.Duration) bool {
 	last := *a
-	*a = arrival{at: now, gap: now - last.at}
+	*a = arrival{at: now}
+	if last.at == 0 {
+		return false
+	}
+	a.gap = now - last.at
 	if a.gap < time.Second { // they belong together
 		a.gap = last.gap
 		return false

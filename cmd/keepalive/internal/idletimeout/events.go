@@ -15,7 +15,6 @@ func (s *search) opened(c *conn, now, rtt time.Duration) {
 	s.outage.rtt = s.rtt()
 	c.phase, c.data, c.dataWas = idle, now, now
 	c.busy = now
-	c.arrival = arrival{at: now}
 	s.idleFrom(c, now, inexact)
 	if s.started == 0 {
 		s.started = max(now, 1)
@@ -79,7 +78,7 @@ func (s *search) answered(c *conn, now time.Duration) {
 		return
 	}
 	s.addAnswer(c.probed - c.from - c.slack)
-	c.phase, c.answered, c.arrival = idle, true, arrival{at: now}
+	c.phase, c.answered, c.arrival = idle, true, arrival{}
 	s.idleFrom(c, now, inexact)
 }
 

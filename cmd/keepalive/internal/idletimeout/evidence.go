@@ -97,12 +97,17 @@ func (s *search) addAnswer(d time.Duration) {
 func (s *search) addFailure(f failure) {
 	low, before := s.bounds(certain)
 	s.evidence.failures = append(s.evidence.failures, f)
-	if _, high := s.bounds(certain); f.first > low && (len(s.evidence.failures) == 1 || high != before) {
+	_, high := s.bounds(certain)
+	if f.first > low && (len(s.evidence.failures) == 1 || high != before) {
 		outcome := Unanswered
 		if f.reset {
 			outcome = Reset
 		}
-		s.evidence.found = append(s.evidence.found, Finding{f.first, outcome})
+		found := Finding{f.last, outcome}
+		if high > 0 {
+			found.Idle = high
+		}
+		s.evidence.found = append(s.evidence.found, found)
 	}
 }
 

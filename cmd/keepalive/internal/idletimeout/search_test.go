@@ -147,6 +147,7 @@ func TestVerdicts(t *testing.T) {
 			assert.True(t, r.Data)
 			assert.Less(t, took, 20*time.Second)
 		}},
+		"the server sends two messages": {path{timeout: 12 * time.Second, greeting: 2 * time.Second, second: true}, Drops, nil},
 		"a Go server probes": {path{serverIdle: 2 * time.Second, serverIntvl: 15 * time.Second}, ServerProbes, func(t *testing.T, r Result, took time.Duration) {
 			assert.InDelta(t, 15, r.Every.Seconds(), 0.2)
 			assert.Greater(t, r.Lower, 11*time.Second)

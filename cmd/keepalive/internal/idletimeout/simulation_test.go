@@ -25,6 +25,7 @@ type path struct {
 	serverIntvl time.Duration
 	silent      bool // the server answers no probe
 	greeting    time.Duration
+	second      bool          // another greeting after the same time
 	chatter     time.Duration // the server sends data that often
 	maxConns    int
 	down        [2]time.Duration // the network is down between these times
@@ -124,6 +125,9 @@ func (s *simulation) open(c *conn) {
 		}
 		if s.greeting > 0 {
 			s.after(s.greeting, func() { s.fromServer(c, f, true) })
+		}
+		if s.second {
+			s.after(2*s.greeting, func() { s.fromServer(c, f, true) })
 		}
 		if s.chatter > 0 {
 			s.chat(c, f)
