@@ -158,7 +158,7 @@ func (s *search) closed() (Result, bool) {
 		l.asked = s.ask(survivors)
 		return Result{}, false
 	case !controlClosed && s.now-s.control.data > l.due()+l.tolerance() && similarIdle > 1 && otherIdle == 0 && !s.anyIdle(most+l.tolerance()/2):
-		slack := inexact + s.rtt()
+		slack := pollInterval + s.rtt()
 		r.Verdict, r.Lower, r.Upper = Closes, least-slack, most+slack
 		closed.After, closed.Longest = least, most
 	case s.awaitsClosing():
@@ -172,18 +172,18 @@ func (s *search) closed() (Result, bool) {
 
 // anyIdle reports whether a connection has been idle for longer than d.
 func (s *search) anyIdle(d time.Duration) bool {
-	return slices.ContainsFunc(s.conns, func(c *conn) bool { return !c.control && c.phase == idle && c.idle(s.now) > d })
+	return slices.ContainsFunc(s.conns, func(c *conn) bool { return !c.control && c.phase == idle && c.idleFor(s.now) > d })
 }
 
 // ask probes the connection that has been idle for the longest time of those that should
 // have been closed, and returns that time. If the server has closed it, but the path has
 // dropped the FIN, then it is closed soon after the probe.
 func (s *search) ask(survivors []*conn) time.Duration {
-	longest := slices.MaxFunc(survivors, func(a, b *conn) int { return cmp.Compare(a.idle(s.now), b.idle(s.now)) })
+	longest := slices.MaxFunc(survivors, func(a, b *conn) int { return cmp.Compare(a.idleFor(s.now), b.idleFor(s.now)) })
 	if longest.phase != idle || s.now-longest.from <= time.Second {
 		return 0
 	}
-	d := longest.idle(s.now)
+	d := longest.idleFor(s.now)
 	s.startProbing(longest)
 	return d
 }

@@ -15,7 +15,7 @@ func (s *search) opened(c *conn, now, rtt time.Duration) {
 	s.outage.rtt = s.rtt()
 	c.phase, c.data, c.dataWas = idle, now, now
 	c.busy = now
-	s.idleFrom(c, now, inexact)
+	s.idleFrom(c, now, pollInterval)
 	if s.started == 0 {
 		s.started = max(now, 1)
 	}
@@ -25,9 +25,9 @@ func (s *search) opened(c *conn, now, rtt time.Duration) {
 }
 
 // idleFrom sets the time since which c is idle. A middlebox can have seen the last segment
-// earlier or later, by a round-trip time.
-func (s *search) idleFrom(c *conn, now, inexact time.Duration) {
-	c.from, c.slack = now, inexact+s.rtt()
+// earlier or later, by a round-trip time. late is how much earlier it can have arrived here.
+func (s *search) idleFrom(c *conn, now, late time.Duration) {
+	c.from, c.slack = now, late+s.rtt()
 }
 
 // notOpened is called when c could not be opened.
@@ -46,15 +46,15 @@ func (s *search) resetAtOnce(c *conn, now time.Duration) {
 }
 
 // arrived is called when the server has sent a segment by itself. text is the beginning of
-// its data, if it has data. error is how much earlier it can have arrived.
-func (s *search) arrived(c *conn, now, error time.Duration, data bool, text string) {
+// its data, if it has data. late is how much earlier it can have arrived.
+func (s *search) arrived(c *conn, now, late time.Duration, data bool, text string) {
 	if data {
 		if now-c.data > time.Second {
 			c.dataWas = c.data
 		}
 		c.data, c.text = now, text
 	}
-	s.idleFrom(c, now, max(error, inexact))
+	s.idleFrom(c, now, max(late, pollInterval))
 	if c.control {
 		s.outage.hear(now)
 		return
@@ -79,7 +79,7 @@ func (s *search) answered(c *conn, now time.Duration) {
 	}
 	s.addAnswer(c.probed - c.from - c.slack)
 	c.phase, c.answered, c.arrival = idle, true, arrival{}
-	s.idleFrom(c, now, inexact)
+	s.idleFrom(c, now, pollInterval)
 }
 
 // dropped is called when the kernel has dropped c, because no probe was answered.

@@ -28,7 +28,6 @@ type Config struct {
 }
 
 const (
-	pollInterval = inexact
 	openInterval = 10 * time.Millisecond // between two connections
 	dialTimeout  = 10 * time.Second
 	// lostTimeout is the time after which the measurement ends if there is no connection.
@@ -283,7 +282,7 @@ func (m *measurement) poll() {
 			_ = keepalive.Disable(s.tcp)
 			m.search.answered(c, at)
 		case data:
-			m.search.idleFrom(c, now, max(inexact, now-last)) // Read returns, perhaps later
+			m.search.idleFrom(c, now, max(pollInterval, now-last)) // Read returns, perhaps later
 		case c.control:
 			m.search.answered(c, at)
 		default:

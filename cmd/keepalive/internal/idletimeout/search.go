@@ -48,7 +48,8 @@ const (
 	ended
 )
 
-func (c *conn) idle(now time.Duration) time.Duration {
+// idleFor returns how long c has been idle.
+func (c *conn) idleFor(now time.Duration) time.Duration {
 	if c.phase == opening {
 		return 0
 	}
@@ -59,6 +60,11 @@ func (c *conn) idle(now time.Duration) time.Duration {
 // are the rungs of a ladder. Then the timeout is between an idle time after which a probe was
 // answered and one after which it was not. Further idle times divide this range, until it is
 // narrow enough.
+//
+// For example, the timeout is 12s. 32 connections are probed after 1.5s, 2.1s, 2.7s and so on.
+// The probe after 11.7s is answered, and the one after 12.3s is not. Further connections are
+// probed after times between 11.7s and 12.3s. The result is a range of at most a second, which
+// ends at the second shortest time after which there was no answer, because one can be lost.
 //
 // A connection whose probe was answered is used again, because it is idle from then on. So
 // when the ladder ends, most connections have been idle for some part of the time already.
@@ -94,8 +100,9 @@ func newSearch(n network, limits Limits) *search {
 	return &search{network: n, limits: limits, rungs: ladder(limits.Max, rungsPerConnection*limits.Connections)}
 }
 
-// inexact is how inexact times are when the network is fast.
-const inexact = 20 * time.Millisecond
+// pollInterval is the time between two steps. Times are inexact by that when the network is
+// fast.
+const pollInterval = 20 * time.Millisecond
 
 // rtt returns the median of the round-trip times. Single ones are long because of lost packets.
 func (s *search) rtt() time.Duration {
@@ -116,7 +123,7 @@ func (s *search) width(low time.Duration) (width, spacing time.Duration) {
 	if width == 0 {
 		width = max(time.Second, low/50)
 	}
-	noise := s.resendAfter() + 2*(inexact+s.rtt())
+	noise := s.resendAfter() + 2*(pollInterval+s.rtt())
 	width = max(width, 5*noise/2)
 	return width, (width - noise) * 10 / 16
 }
@@ -126,7 +133,7 @@ func (s *search) step(now time.Duration) (Result, bool) {
 	s.now = now
 	s.outage.look(now)
 	for _, c := range s.conns {
-		if c.phase == probing || c.idle(now) >= firstRung {
+		if c.phase == probing || c.idleFor(now) >= firstRung {
 			c.busy = now
 		}
 		if c.phase == probing && c.again == 0 && now-c.probed >= s.resendAfter() {
@@ -134,7 +141,7 @@ func (s *search) step(now time.Duration) (Result, bool) {
 		}
 	}
 	for _, c := range s.conns {
-		if c.phase == idle && c.target > 0 && c.idle(now) >= c.target+c.slack && !s.outage.down(now) {
+		if c.phase == idle && c.target > 0 && c.idleFor(now) >= c.target+c.slack && !s.outage.down(now) {
 			s.startProbing(c)
 		}
 	}
@@ -165,7 +172,7 @@ func (s *search) assign() {
 	for _, c := range slices.Clone(s.conns) {
 		switch {
 		case c.control:
-		case c.phase == idle && highest > 0 && c.idle(s.now) >= highest:
+		case c.phase == idle && highest > 0 && c.idleFor(s.now) >= highest:
 			s.end(c) // it was idle for too long to be of use
 		default:
 			inUse++
@@ -175,7 +182,7 @@ func (s *search) assign() {
 			}
 		}
 	}
-	slices.SortStableFunc(free, func(a, b *conn) int { return cmp.Compare(b.idle(s.now), a.idle(s.now)) })
+	slices.SortStableFunc(free, func(a, b *conn) int { return cmp.Compare(b.idleFor(s.now), a.idleFor(s.now)) })
 	room := s.room(inUse)
 	if high == 0 {
 		s.assignRungs(free, low, room)
@@ -191,8 +198,8 @@ func (s *search) assignRungs(free []*conn, low time.Duration, room int) {
 	// If one connection was not answered, probe another one that has been idle for as long.
 	if failed := s.failed(low, late); len(failed) == 1 && !s.justProbed(failed[0]) {
 		for i := len(free) - 1; i >= 0; i-- {
-			if c := free[i]; c.phase == idle && c.idle(s.now) >= failed[0] {
-				c.target = c.idle(s.now) - c.slack
+			if c := free[i]; c.phase == idle && c.idleFor(s.now) >= failed[0] {
+				c.target = c.idleFor(s.now) - c.slack
 				free = slices.Delete(free, i, i+1)
 				break
 			}
@@ -208,9 +215,9 @@ func (s *search) assignRungs(free []*conn, low time.Duration, room int) {
 	longest := false // is assigned
 	for _, c := range free {
 		// After an outage, connections can have been idle for longer than a rung.
-		if c.idle(s.now) > s.limits.Max+c.slack {
+		if c.idleFor(s.now) > s.limits.Max+c.slack {
 			if !s.justProbed(0) {
-				c.target = c.idle(s.now) - c.slack
+				c.target = c.idleFor(s.now) - c.slack
 			}
 			continue
 		}
@@ -219,7 +226,7 @@ func (s *search) assignRungs(free []*conn, low time.Duration, room int) {
 			c.target, rungs = rungs[last], rungs[:last]
 			continue
 		}
-		for len(rungs) > 0 && c.idle(s.now) > rungs[0]+c.slack {
+		for len(rungs) > 0 && c.idleFor(s.now) > rungs[0]+c.slack {
 			rungs = rungs[1:]
 		}
 		if len(rungs) == 0 {
@@ -252,13 +259,13 @@ func (s *search) assignCuts(free []*conn, low time.Duration, room int) {
 	var best *conn
 	middle := (low + first) / 2
 	for _, c := range free {
-		d := c.idle(s.now)
-		if c.phase == idle && d > low+spacing/2 && d < first-spacing/2 && (best == nil || (d-middle).Abs() < (best.idle(s.now)-middle).Abs()) {
+		d := c.idleFor(s.now)
+		if c.phase == idle && d > low+spacing/2 && d < first-spacing/2 && (best == nil || (d-middle).Abs() < (best.idleFor(s.now)-middle).Abs()) {
 			best = c
 		}
 	}
-	if best != nil && (best.idle(s.now)-middle).Abs() <= (first-low)/4 {
-		best.target = best.idle(s.now) - best.slack
+	if best != nil && (best.idleFor(s.now)-middle).Abs() <= (first-low)/4 {
+		best.target = best.idleFor(s.now) - best.slack
 		return
 	}
 	cuts := divide(low, first, min(len(free)+room, int((first-low)/spacing)))
@@ -270,7 +277,7 @@ func (s *search) assignCuts(free []*conn, low time.Duration, room int) {
 		cuts = append(cuts, middle) // timers were late
 	}
 	for _, cut := range cuts {
-		i := slices.IndexFunc(free, func(c *conn) bool { return c.idle(s.now) <= cut+c.slack })
+		i := slices.IndexFunc(free, func(c *conn) bool { return c.idleFor(s.now) <= cut+c.slack })
 		switch {
 		case i >= 0:
 			free[i].target = cut

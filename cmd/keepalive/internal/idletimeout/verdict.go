@@ -109,7 +109,7 @@ func (s *search) progress() Progress {
 		if c.target == 0 {
 			continue
 		}
-		in := max(0, c.target-c.idle(s.now))
+		in := max(0, c.target-c.idleFor(s.now))
 		if p.Next == 0 || in < p.In {
 			p.Next, p.In = c.target, in
 		}
