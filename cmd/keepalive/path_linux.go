@@ -311,7 +311,7 @@ func (p *pathCommand) text(r idletimeout.Result) string {
 		add("The server closed some connections at once (%d), so that fewer were used.", r.Refused)
 	}
 	if r.Restarts > 0 {
-		add("Connections of different ages were closed at the same time (%d times). The server was probably restarted. That was not counted.", r.Restarts)
+		add("Connections of different ages were closed at the same time, so the server was probably restarted (restarts: %d). That was not counted.", r.Restarts)
 	}
 	if r.Outages > 0 {
 		add("The network was down meanwhile (outages: %d). Probes of that time were not counted.", r.Outages)

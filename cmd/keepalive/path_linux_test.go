@@ -227,6 +227,10 @@ Only the direction to the server was measured.`: {Verdict: idletimeout.Closes, L
 		`The server closes all connections at once.`: {Verdict: idletimeout.ServerCloses, Closed: &idletimeout.Closing{}, Refused: 3},
 		`The server sends a segment without data, probably a keepalive probe, every 15.0s by itself. So no connection is idle for longer, and a longer timeout of the path does not matter and cannot be measured.
 The path kept connections open that were idle for 14s.`: {Verdict: idletimeout.ServerProbes, Lower: 14 * second, Every: 15 * second},
+		`The server sends data at least every second or so by itself. So no connection is idle for longer, and a longer timeout of the path does not matter and cannot be measured.`: {Verdict: idletimeout.ServerProbes, Data: true},
+		`The server, or a proxy on the way, closes a connection with FIN when no data has arrived for 8.3s to 9.6s, even if probes are sent. Keepalive cannot prevent that: send data more often, or change the server's timeout.
+The path kept connections open that were idle for 8.2s. Its timeout is longer than that, or there is none.
+Connections of different ages were closed at the same time, so the server was probably restarted (restarts: 1). That was not counted.`: {Verdict: idletimeout.ServerCloses, Lower: 8200 * time.Millisecond, Closed: &idletimeout.Closing{After: 8300 * time.Millisecond, Longest: 9600 * time.Millisecond}, Restarts: 1},
 		`Not finished. The path drops a connection that has been idle for 4s to 6s.
 Only the direction to the server was measured.
 The server closed some connections at once (7), so that fewer were used.
