@@ -23,7 +23,7 @@ func (s *search) verdict() (Result, bool) {
 		r.Verdict, r.Data = ServerProbes, true
 	case s.started > 0 && len(s.evidence.answered) == 0:
 		switch {
-		case s.refused > 2 && s.opens-s.refused <= 1:
+		case s.refused > 2 && (s.opens-s.refused <= 1 || s.exhausted()): // an RST can be lost
 			r = Result{Verdict: ServerCloses, Closed: &Closing{}}
 		case s.now-s.started > answerLimit && len(s.closings.list) == 0:
 			r = Result{Verdict: NoAnswer}
