@@ -64,20 +64,14 @@ func commands(l *lab, s *section) error {
 	}
 	s.say("Each value is the time of a whole process, from its start to its end. keepalive list also reads the options of each socket, and finds " +
 		"the processes that own it, which ss does only with -p. keepalive set sets four options on each socket and reads them back.")
-	sizes := []int{10_000, 60_000}
-	if l.short {
-		sizes = sizes[:1]
+	err = l.hold(s, func(s *section, effort int) error { return commandSize(s, program, 10_000, l.rounds(15)*effort) })
+	if err != nil || l.short {
+		return err
 	}
-	for _, n := range sizes {
-		err := l.hold(s, func(s *section, effort int) error { return commandSize(l, s, program, n, effort) })
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return commandSize(s, program, 60_000, 5)
 }
 
-func commandSize(l *lab, s *section, program string, n, effort int) error {
+func commandSize(s *section, program string, n, rounds int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
 	defer cancel()
 	parts := (n-1)/min(15_000, descriptorLimit()) + 1
@@ -103,7 +97,7 @@ func commandSize(l *lab, s *section, program string, n, effort int) error {
 		return fmt.Errorf("keepalive list has the options of %d sockets, want %d", found, n)
 	}
 	const ours, theirs, set = "keepalive list -o json", "ss -tnoi", "keepalive set"
-	all, err := compare(max(5, l.rounds(15))*effort, 1,
+	all, err := compare(rounds, 1,
 		variant{ours, list},
 		variant{theirs, process("ss", "-tnoi")},
 		variant{"ss -tnoip", process("ss", "-tnoip")},

@@ -326,3 +326,30 @@ func dial(ctx context.Context, address string) (*net.TCPConn, error) {
 	}
 	return conn.(*net.TCPConn), nil
 }
+
+// notOpened is called when c could not be opened.
+func (s *search) notOpened(c *conn, now time.Duration) {
+	s.remove(c)
+	s.retry = now + time.Second
+}
+
+func (s *search) progress() Progress {
+	low, high := s.bounds(late)
+	p := Progress{Low: low, High: high, Down: s.outage.down(s.now)}
+	last := time.Duration(0)
+	for _, c := range s.conns {
+		if c.target == 0 {
+			continue
+		}
+		in := max(0, c.target-c.idleFor(s.now))
+		if p.Next == 0 || in < p.In {
+			p.Next, p.In = c.target, in
+		}
+		last = max(last, in)
+	}
+	p.Left = last + 5*time.Second
+	if high == 0 {
+		p.Left += s.limits.Max + 5*time.Second // to divide the last range
+	}
+	return p
+}

@@ -100,24 +100,3 @@ type Progress struct {
 	Left      time.Duration // how long the measurement takes at most, unless connections are lost
 	Down      bool          // the network is down
 }
-
-func (s *search) progress() Progress {
-	low, high := s.bounds(late)
-	p := Progress{Low: low, High: high, Down: s.outage.down(s.now)}
-	last := time.Duration(0)
-	for _, c := range s.conns {
-		if c.target == 0 {
-			continue
-		}
-		in := max(0, c.target-c.idleFor(s.now))
-		if p.Next == 0 || in < p.In {
-			p.Next, p.In = c.target, in
-		}
-		last = max(last, in)
-	}
-	p.Left = last + 5*time.Second
-	if high == 0 {
-		p.Left += s.limits.Max + 5*time.Second // to divide the last range
-	}
-	return p
-}
