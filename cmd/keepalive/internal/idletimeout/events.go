@@ -30,6 +30,12 @@ func (s *search) idleFrom(c *conn, now, late time.Duration) {
 	c.from, c.slack = now, late+s.rtt()
 }
 
+// notOpened is called when c could not be opened.
+func (s *search) notOpened(c *conn, now time.Duration) {
+	s.remove(c)
+	s.retry = now + time.Second
+}
+
 // resetAtOnce is called when the server has reset c before it was open.
 func (s *search) resetAtOnce(c *conn, now time.Duration) {
 	s.refused++

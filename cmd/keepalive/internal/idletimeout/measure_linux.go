@@ -327,12 +327,6 @@ func dial(ctx context.Context, address string) (*net.TCPConn, error) {
 	return conn.(*net.TCPConn), nil
 }
 
-// notOpened is called when c could not be opened.
-func (s *search) notOpened(c *conn, now time.Duration) {
-	s.remove(c)
-	s.retry = now + time.Second
-}
-
 func (s *search) progress() Progress {
 	low, high := s.bounds(late)
 	p := Progress{Low: low, High: high, Down: s.outage.down(s.now)}
