@@ -30,21 +30,6 @@ func (s *search) idleFrom(c *conn, now, late time.Duration) {
 	c.from, c.slack = now, late+s.rtt()
 }
 
-// notOpened is called when c could not be opened.
-func (s *search) notOpened(c *conn, now time.Duration) {
-	s.remove(c)
-	s.retry = now + time.Second
-}
-
-// resetAtOnce is called when the server has reset c before it was open.
-func (s *search) resetAtOnce(c *conn, now time.Duration) {
-	s.refused++
-	if s.started == 0 {
-		s.started = max(now, 1)
-	}
-	s.notOpened(c, now)
-}
-
 // arrived is called when the server has sent a segment by itself. text is the beginning of
 // its data, if it has data. late is how much earlier it can have arrived.
 func (s *search) arrived(c *conn, now, late time.Duration, data bool, text string) {

@@ -347,3 +347,18 @@ func (s *search) progress() Progress {
 	}
 	return p
 }
+
+// notOpened is called when c could not be opened.
+func (s *search) notOpened(c *conn, now time.Duration) {
+	s.remove(c)
+	s.retry = now + time.Second
+}
+
+// resetAtOnce is called when the server has reset c before it was open.
+func (s *search) resetAtOnce(c *conn, now time.Duration) {
+	s.refused++
+	if s.started == 0 {
+		s.started = max(now, 1)
+	}
+	s.notOpened(c, now)
+}
