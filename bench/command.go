@@ -112,8 +112,8 @@ func commandSize(s *section, program string, n, rounds int) error {
 	}
 	s.table([]string{grouped(n) + " sockets", "ms", "times ss -tnoi"}, rows)
 	what := func(name string) string { return fmt.Sprintf("%s / %s, %s sockets", name, theirs, grouped(n)) }
-	s.promise(promise{what: what(ours), seen: named(all, ours).against(named(all, theirs)), limit: 1.5, unit: "times"})
-	s.promise(promise{what: what(set), seen: named(all, set).against(named(all, theirs)), limit: 1.5, unit: "times"})
+	s.promise(promise{what: what(ours), seen: named(all, ours).against(named(all, theirs)), limit: 2, unit: "times"})
+	s.promise(promise{what: what(set), seen: named(all, set).against(named(all, theirs)), limit: 2, unit: "times"})
 	return nil
 }
 
