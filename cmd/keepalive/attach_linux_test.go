@@ -71,15 +71,23 @@ func startIn(t *testing.T, dir string, cmd *exec.Cmd, args ...string) {
 	})
 }
 
-// connectionsOf returns the connections of all processes in the cgroup.
-func connectionsOf(t *testing.T, dir string) (list []programtest.Connection) {
-	pids, err := cgroup.Processes(dir)
-	require.NoError(t, err)
-	for _, pid := range pids {
-		c, err := programtest.Connections(pid)
+// connectionsOf returns the connections of all processes in the cgroup. It waits until there are n,
+// because the supervisor of seccomp has a second descriptor of a socket for a short time.
+func connectionsOf(t *testing.T, dir string, n int) (list []programtest.Connection) {
+	for begin := time.Now(); time.Since(begin) < 10*time.Second; time.Sleep(10 * time.Millisecond) {
+		pids, err := cgroup.Processes(dir)
 		require.NoError(t, err)
-		list = append(list, c...)
+		list = nil
+		for _, pid := range pids {
+			c, err := programtest.Connections(pid)
+			require.NoError(t, err)
+			list = append(list, c...)
+		}
+		if len(list) == n {
+			break
+		}
 	}
+	assert.Len(t, list, n)
 	return list
 }
 
@@ -97,8 +105,7 @@ func TestAttachPrograms(t *testing.T) {
 			dir := newCgroup(t, name)
 			attach(t, attachedText, name)
 			p.Run(t, func(cmd *exec.Cmd) { startIn(t, dir, cmd) })
-			connections := connectionsOf(t, dir)
-			assert.Len(t, connections, p.Connections)
+			connections := connectionsOf(t, dir, p.Connections)
 			for _, c := range connections {
 				assert.Equal(t, want, c.Options, "%+v", c)
 			}
@@ -118,8 +125,7 @@ func TestRunInCgroup(t *testing.T) {
 				cmd.Stderr = stderr
 				startIn(t, dir, cmd, "-v", attachedText)
 			})
-			connections := connectionsOf(t, dir)
-			assert.Len(t, connections, p.Connections)
+			connections := connectionsOf(t, dir, p.Connections)
 			for _, c := range connections {
 				assert.Equal(t, attachedOptions, c.Options, "%+v", c)
 			}
@@ -170,8 +176,7 @@ func TestAttachExisting(t *testing.T) {
 	programtest.Programs[python].Run(t, func(cmd *exec.Cmd) { startIn(t, dir, cmd) })
 	out := attach(t, "--existing", attachedText, name)
 	assert.Regexp(t, "(?s)^"+attachedText+" is attached to /"+name+"\n.* 2 +1\nSet .* on 3 of 3 sockets.\n$", out)
-	connections := connectionsOf(t, dir)
-	assert.Len(t, connections, 2)
+	connections := connectionsOf(t, dir, 2)
 	for _, c := range connections {
 		assert.Equal(t, attachedOptions, c.Options)
 	}
