@@ -60,7 +60,9 @@ func supervisorWithStandby(t *testing.T, options string) int {
 		// one still has the standard input of its parent.
 		input, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/0", pid))
 		inputOfParent, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/0", parent))
-		if strings.HasPrefix(input, "pipe:") && inputOfParent != "" && input != inputOfParent {
+		// A standby that does not run yet cannot take over. Go starts threads when it does.
+		threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+		if strings.HasPrefix(input, "pipe:") && inputOfParent != "" && input != inputOfParent && len(threads) > 2 {
 			return parent
 		}
 	}
