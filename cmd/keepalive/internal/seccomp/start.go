@@ -25,7 +25,7 @@ import (
 // The supervisor is this program, run with the arguments in command and those of [Supervise].
 func Start(o keepalive.Options, command ...string) error {
 	if !slices.ContainsFunc(abis, func(a abi) bool { return a.goarch == runtime.GOARCH }) {
-		return fmt.Errorf("seccomp: not implemented for %s", runtime.GOARCH)
+		return fmt.Errorf("seccomp: the numbers of the system calls of %s are not known: use --mechanism=cgroup as root", runtime.GOARCH)
 	}
 	if err := checkProc(); err != nil {
 		return fmt.Errorf("seccomp: %w", err)
