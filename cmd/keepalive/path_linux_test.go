@@ -108,8 +108,8 @@ func TestPathJSON(t *testing.T) {
 	assert.Equal(t, "server-closes", report["verdict"])
 	assert.Contains(t, report, "upper_seconds")
 	assert.Nil(t, report["upper_seconds"])
-	assert.InDelta(t, 2.1, report["lower_seconds"], 1)
-	assert.InDelta(t, 2.5, report["closed_after_seconds"], 1)
+	assert.InDelta(t, 2.1, report["lower_seconds"], 0.7)
+	assert.InDelta(t, 2.5, report["closed_after_seconds"], 0.5)
 	assert.Contains(t, report["text"], `after sending "goodbye"`)
 	assert.NotContains(t, report, "keep_open")
 }
@@ -128,7 +128,7 @@ func TestPathTLS(t *testing.T) {
 	var report map[string]any
 	require.NoError(t, json.Unmarshal([]byte(out), &report), out)
 	assert.Equal(t, "server-closes", report["verdict"])
-	assert.InDelta(t, 2.5, report["closed_after_seconds"], 1)
+	assert.InDelta(t, 2.5, report["closed_after_seconds"], 0.5)
 }
 
 // TestPathNoTLS: a server without TLS.
