@@ -9,6 +9,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -26,6 +27,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 type config struct {
 	options keepalive.Options
 	outage  time.Duration // 0: without end
+	wait    time.Duration // for an error of Read; 0: chosen by measure
 	unacked bool
 	addr    string
 }
@@ -41,6 +43,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	fs.IntVar(&c.options.Count, "count", c.options.Count, "unanswered probes before the connection is dropped (0: system default)")
 	fs.DurationVar(&c.options.UserTimeout, "user-timeout", 0, "`time` that sent data may remain unacknowledged (0: system default)")
 	fs.DurationVar(&c.outage, "outage", 0, "`time` after which the peer receives again (0: never)")
+	fs.DurationVar(&c.wait, "wait", 0, "`time` to wait until the connection is dropped (0: a little longer than expected, or 10s)")
 	fs.BoolVar(&c.unacked, "unacked", false, "write to the dead peer, so that data is unacknowledged")
 	fs.StringVar(&c.addr, "addr", "", "only connect to the server at `host:port`, set the options and read them back")
 	err := fs.Parse(args)
@@ -55,8 +58,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 		err = fmt.Errorf("unexpected argument %q: only flags are accepted", fs.Arg(0))
 	case c.outage < 0:
 		err = fmt.Errorf("-outage %v: must not be negative", c.outage)
-	case c.addr != "" && (c.outage != 0 || c.unacked):
-		err = errors.New("-addr cannot be combined with -outage or -unacked")
+	case c.wait < 0:
+		err = fmt.Errorf("-wait %v: must not be negative", c.wait)
+	case c.addr != "" && (c.outage != 0 || c.wait != 0 || c.unacked):
+		err = errors.New("-addr cannot be combined with -outage, -wait or -unacked")
 	default:
 		err = c.options.Validate()
 		if errors.Is(err, errors.ErrUnsupported) {
@@ -171,7 +176,7 @@ func (c config) measure(w io.Writer, conn *net.TCPConn, far *testpeer.Far, o kee
 	detection, why := expected(o, c.unacked)
 	limit := detection + detection/4 + 2*time.Second
 	if detection == 0 {
-		limit = 10 * time.Second
+		limit = cmp.Or(c.wait, 10*time.Second)
 		fmt.Fprintf(w, "\nExpected: the dead peer is not detected in %v, because %s.\n", limit, why)
 	} else {
 		fmt.Fprintf(w, "\nExpected: the dead peer is detected after %v (%s).\n", detection, why)
@@ -179,6 +184,7 @@ func (c config) measure(w io.Writer, conn *net.TCPConn, far *testpeer.Far, o kee
 			fmt.Fprintln(w, "Use -idle, -interval and -count for a shorter time.")
 		}
 	}
+	limit = max(limit, c.wait)
 	if c.outage > 0 { // include the end of the outage
 		limit = max(limit, c.outage+2*time.Second)
 	}
@@ -198,7 +204,7 @@ func (c config) measure(w io.Writer, conn *net.TCPConn, far *testpeer.Far, o kee
 		_, err := conn.Read(make([]byte, 1)) // where a program usually waits
 		ended <- err
 	}()
-	tick := time.NewTicker(min(max(limit/10, 250*time.Millisecond), 5*time.Second))
+	tick := time.NewTicker(min(max(limit/10, 250*time.Millisecond), 5*time.Minute))
 	defer tick.Stop()
 	var outageEnds <-chan time.Time
 	if c.outage > 0 {
