@@ -144,7 +144,7 @@ func readBack(w io.Writer, when string, conn net.Conn) (keepalive.Options, error
 }
 
 // expected returns the detection time on Linux with the options o, and how it is
-// computed. It returns 0 and the reason if a dead peer is not detected soon.
+// computed. It returns 0 and the reason if the kernel has no such limit, or a long one.
 func expected(o keepalive.Options, unacked bool) (time.Duration, string) {
 	user := o.UserTimeout != 0 && o.UserTimeout != keepalive.NoUserTimeout
 	detection := o.DetectionTime()
@@ -152,9 +152,9 @@ func expected(o keepalive.Options, unacked bool) (time.Duration, string) {
 	case unacked && user:
 		return o.UserTimeout, "the user timeout, because data is unacknowledged; Linux adds about 0.4s"
 	case unacked:
-		return 0, "Linux retransmits for about 15 minutes without a user timeout, and sends no probes meanwhile"
+		return 0, "the dead peer is detected after about 15 minutes, because there is no user timeout.\nLinux retransmits the data for that long, and sends no probes meanwhile"
 	case o.Disabled:
-		return 0, "keepalive is off"
+		return 0, "the dead peer is never detected, because keepalive is off"
 	case user:
 		return detection, fmt.Sprintf("Idle + %d·Interval, because the user timeout replaces Count on Linux", (detection-o.Idle)/o.Interval)
 	}
@@ -177,7 +177,7 @@ func (c config) measure(w io.Writer, conn *net.TCPConn, far *testpeer.Far, o kee
 	limit := detection + detection/4 + 2*time.Second
 	if detection == 0 {
 		limit = cmp.Or(c.wait, 10*time.Second)
-		fmt.Fprintf(w, "\nExpected: the dead peer is not detected in %v, because %s.\n", limit, why)
+		fmt.Fprintf(w, "\nExpected: %s.\nThis program waits for %v (-wait).\n", why, limit)
 	} else {
 		fmt.Fprintf(w, "\nExpected: the dead peer is detected after %v (%s).\n", detection, why)
 		if detection > 10*time.Minute {

@@ -22,7 +22,7 @@ func TestShow(t *testing.T) {
 		{"-idle 1s -interval 1s -count 1 -user-timeout 3s", `user timeout 3s\n(?s:.*)Detection time 3s, measured 3\.\d\ds\.\n$`},
 		{"-keepalive 1s:1s:1", `after   keepalive on, idle 1s, interval 1s, count 1, user timeout none\n(?s:.*)Detection time 2s, measured 2\.\d\ds\.\n$`},
 		{"-keepalive idle=9s,interval=1s,count=1 -idle 1s", `after   keepalive on, idle 1s, interval 1s, count 1, user timeout none\n(?s:.*)Detection time 2s, measured 2\.\d\ds\.\n$`},
-		{"-keepalive off", `The dead peer was not detected in \d+\.\d\ds, because keepalive is off\.\n$`},
+		{"-keepalive off -wait 1s", `The dead peer was not detected in 1\.\d\ds, because keepalive is off\.\n$`},
 		{"-idle 1s -interval 1s -count 2 -outage 1s", `the peer receives again\n(?s:.*)The connection survived an outage of 1s and carries data\.\n$`},
 		{"-idle 1s -interval 1s -count 1 -unacked -user-timeout 1s", `14 bytes were written(?s:.*)Detection time 1s, measured 1\.\d\ds\.\n$`},
 	} {
@@ -74,6 +74,7 @@ func TestBadFlags(t *testing.T) {
 		"-count -1":            "Count -1",
 		"-outage -1s":          "-outage -1s: must not be negative",
 		"-outage 1s -addr x:1": "-addr cannot be combined",
+		"-wait -1s":            "-wait -1s: must not be negative",
 		"-nope":                "-nope",
 		"-keepalive idle=45":   `"idle=45": missing unit`,
 		"please":               `"please"`,
