@@ -8,9 +8,12 @@ import (
 	"go/types"
 	"os"
 	"path"
+	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -50,6 +53,87 @@ func TestReadme(t *testing.T) {
 		imported[path.Base(name)] = true
 	}
 	assert.Equal(t, used, imported)
+}
+
+var (
+	link    = regexp.MustCompile(`\]\(([^)#\s]*)(?:#([^)\s]*))?\)`)
+	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	code    = regexp.MustCompile("(?s)```.*?```")
+	goRun   = regexp.MustCompile(`go run (?:-C (\S+) )?(\./[\w/.-]+)`)
+	goTest  = regexp.MustCompile(`go test (?:-C (\S+) )?-run '?(\w+)`)
+)
+
+// TestDocuments: relative links lead to files and headings, and commands to programs and tests.
+func TestDocuments(t *testing.T) {
+	t.Parallel()
+	files := []string{"README.md", "CONTRIBUTING.md", "cmd/keepalive/README.md", "heartbeat/FORMAT.md", "bench/RESULTS.md"}
+	docs, err := filepath.Glob("docs/*.md")
+	require.NoError(t, err)
+	files = append(files, docs...)
+	text := map[string]string{}
+	anchors := map[string]map[string]bool{}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Skipf("not supported here: %v", err) // the test runs without the repository
+		}
+		text[file] = string(b)
+		anchors[file] = map[string]bool{}
+		for _, m := range heading.FindAllStringSubmatch(code.ReplaceAllString(text[file], ""), -1) {
+			anchors[file][anchor(m[1])] = true
+		}
+	}
+	for _, file := range files {
+		for _, m := range link.FindAllStringSubmatch(code.ReplaceAllString(text[file], ""), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			target := file
+			if m[1] != "" {
+				target = path.Join(path.Dir(file), m[1])
+				_, err := os.Stat(target)
+				assert.NoError(t, err, file)
+			}
+			if m[2] != "" {
+				assert.True(t, anchors[target][m[2]], "%s: %s has no heading for #%s", file, target, m[2])
+			}
+		}
+		folder := path.Dir(file) // where its commands run
+		if folder == "docs" || folder == "bench" {
+			folder = "."
+		}
+		for _, m := range goRun.FindAllStringSubmatch(text[file], -1) {
+			_, err := os.Stat(path.Join(folder, m[1], m[2]))
+			assert.NoError(t, err, "%s: %s", file, m[0])
+		}
+		for _, m := range goTest.FindAllStringSubmatch(text[file], -1) {
+			assert.True(t, hasTest(t, path.Join(folder, m[1]), m[2]), "%s: there is no %s", file, m[0])
+		}
+	}
+}
+
+// anchor returns the name that GitHub gives to a heading.
+func anchor(heading string) string {
+	return strings.ReplaceAll(strings.Map(func(r rune) rune {
+		if strings.ContainsRune(" -_", r) || unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return unicode.ToLower(r)
+		}
+		return -1
+	}, heading), " ", "-")
+}
+
+// hasTest reports whether a folder has a test or an example whose name begins with prefix.
+func hasTest(t *testing.T, folder, prefix string) bool {
+	files, err := filepath.Glob(path.Join(folder, "*_test.go"))
+	require.NoError(t, err)
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		require.NoError(t, err)
+		if strings.Contains(string(b), "\nfunc "+prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // function returns the body of a function in a file, or in src.
