@@ -46,6 +46,45 @@ func ExampleGet() {
 	// 5m0s 15s 9
 }
 
+// This is the code of docs/guide.md.
+func Example_check() {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer ln.Close()
+	addr := ln.Addr().String()
+
+	dialer := net.Dialer{KeepAlive: -1} // package net does not turn keepalive on
+	conn, err := dialer.Dial("tcp", addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+
+	o, err := keepalive.Get(conn)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("keepalive is off:", o.Disabled)
+
+	err = keepalive.Enable(conn, keepalive.Options{Idle: 45 * time.Second, Interval: 5 * time.Second, Count: 3})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	o, err = keepalive.Get(conn)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("keepalive is off:", o.Disabled)
+	fmt.Println(o.Idle, o.Interval, o.Count, o.DetectionTime())
+	// Output:
+	// keepalive is off: true
+	// keepalive is off: false
+	// 45s 5s 3 1m0s
+}
+
 func ExampleDetectWithin() {
 	o := keepalive.DetectWithin(time.Minute)
 	fmt.Println(o)
