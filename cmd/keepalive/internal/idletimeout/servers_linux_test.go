@@ -1,7 +1,9 @@
 package idletimeout
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -15,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-keepalive/keepalive"
 	"github.com/go-keepalive/keepalive/internal/realtime"
 )
 
@@ -91,17 +94,15 @@ func checkClosed(t testing.TB, r Result, after time.Duration) {
 	assert.Zero(t, r.Upper)
 }
 
-func TestHAProxy(t *testing.T) {
-	t.Parallel()
-	for _, mode := range []string{"tcp", "http"} {
-		t.Run(mode, realtime.Test(func(t testing.TB) {
-			backend, err := net.Listen("tcp", "127.0.0.1:0")
-			require.NoError(t, err)
-			defer backend.Close()
-			go acceptAll(backend, 0)
-			addr, _ := freeAddr(t)
-			file := filepath.Join(folder(t), "haproxy.cfg")
-			require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, `
+// startHAProxy starts HAProxy with a timeout of 5s for clients, and returns its address.
+func startHAProxy(t testing.TB, mode string) string {
+	backend, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { backend.Close() })
+	go acceptAll(backend, 0)
+	addr, _ := freeAddr(t)
+	file := filepath.Join(folder(t), "haproxy.cfg")
+	require.NoError(t, os.WriteFile(file, fmt.Appendf(nil, `
 defaults
   mode %s
   timeout connect 1m
@@ -111,14 +112,51 @@ listen test
   bind %s
   server backend %s
 `, mode, addr, backend.Addr()), 0o600))
-			start(t, addr, exec.Command(needProgram(t, "haproxy"), "-db", "-f", file))
-			r := measureServer(t, Config{Address: addr})
+	start(t, addr, exec.Command(needProgram(t, "haproxy"), "-db", "-f", file))
+	return addr
+}
+
+func TestHAProxy(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"tcp", "http"} {
+		t.Run(mode, realtime.Test(func(t testing.TB) {
+			r := measureServer(t, Config{Address: startHAProxy(t, mode)})
 			checkClosed(t, r, 5*time.Second)
 			if mode == "http" && r.Closed != nil {
 				assert.Contains(t, r.Closed.Text, "408 Request Time-out")
 			}
 		}))
 	}
+}
+
+// TestHAProxyCountsData: keepalive probes do not keep a connection open through a proxy that closes
+// it after a time without data.
+func TestHAProxyCountsData(t *testing.T) {
+	realtime.Test(func(t testing.TB) {
+		conn, err := net.Dial("tcp", startHAProxy(t, "tcp"))
+		require.NoError(t, err)
+		defer conn.Close()
+		start := time.Now()
+		require.NoError(t, keepalive.Enable(conn, keepalive.Options{Idle: time.Second, Interval: time.Second, Count: 3}))
+		answered := 0
+		for err == nil {
+			require.NoError(t, conn.SetReadDeadline(time.Now().Add(250*time.Millisecond)))
+			_, err = conn.Read(make([]byte, 1))
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				var info keepalive.Info
+				info, err = keepalive.Inspect(conn)
+				require.NoError(t, err)
+				require.Less(t, time.Since(start), time.Minute)
+				if time.Since(start) > 2*time.Second && info.Silence < time.Second/2 {
+					answered++ // only the answer to a probe can have arrived
+				}
+			}
+		}
+		require.ErrorIs(t, err, io.EOF)
+		t.Logf("closed after %.2fs, although probes were answered", time.Since(start).Seconds())
+		assert.NotZero(t, answered)
+		assert.InDelta(t, 5, time.Since(start).Seconds(), 0.5)
+	})(t)
 }
 
 func TestNginx(t *testing.T) {
