@@ -32,31 +32,30 @@ type Far struct {
 	close func()
 }
 
-// Sockopts are the near end's socket options, as the kernel holds them.
+// Sockopts are the socket options of the near end, in the units of the kernel.
 type Sockopts struct {
-	KeepAlive, Idle, Interval, Count int // Linux's integers, seconds
+	KeepAlive, Idle, Interval, Count int // times in seconds
 	UserTimeout                      int // milliseconds
 }
 
-// Deaf drops every segment addressed to the far end before its TCP sees it: a
-// pulled cable. It needs no privilege.
+// Deaf drops every segment that is addressed to the far end, before TCP receives it, as if a cable
+// was unplugged. It needs no privilege.
 func (f *Far) Deaf() error { return f.tell("deaf") }
 
-// Hear undoes Deaf.
+// Hear ends the effect of Deaf.
 func (f *Far) Hear() error { return f.tell("hear") }
 
-// Vanish closes the far end without a word, as in a crash: whatever comes next
-// is answered by a reset. It needs root.
+// Vanish closes the far end without sending anything, as in a crash. The answer to later segments
+// is RST. It needs root.
 func (f *Far) Vanish() error { return f.tell("vanish") }
 
 // Reset closes the far end with an RST.
 func (f *Far) Reset() error { return f.tell("reset") }
 
-// Echo has the far end read one byte and send it back.
+// Echo reads one byte at the far end and sends it back.
 func (f *Far) Echo() error { return f.tell("echo") }
 
-// Seen returns the near end's options, read through another descriptor than
-// its own.
+// Seen returns the options of the near end. It reads them through a duplicate of its descriptor.
 func (f *Far) Seen() (Sockopts, error) {
 	var s Sockopts
 	answer, err := f.do("seen")
@@ -74,9 +73,9 @@ func (f *Far) tell(cmd string) error {
 	return err
 }
 
-// Filter has the socket of c, a connection or a listener, drop every segment addressed to it
-// before its TCP receives the segment, or accept segments again. So a connection's far end is a
-// dead peer, and a listener does not answer a dial. It needs no privilege.
+// Filter drops every segment that is addressed to the socket of c, before TCP receives it. If drop
+// is false, segments are accepted again. c is a connection, which then is a dead peer, or a
+// listener, which then does not answer. Filter needs no privilege.
 func Filter(c syscall.Conn, drop bool) error { return filter(c, drop) }
 
 // Dial returns both ends of a new connection, over tcp, tcp4 or tcp6. No keepalive option
@@ -107,14 +106,8 @@ func DialWith(dialer net.Dialer, network string) (*net.TCPConn, *Far, error) {
 	return conn.(*net.TCPConn), &Far{do: e.do, close: e.close}, nil
 }
 
-// Accepted is the far end that conn is, for whoever dialed it.
-func Accepted(conn *net.TCPConn) *Far {
-	e := &end{conn: conn}
-	return &Far{do: e.do, close: func() { conn.Close() }}
-}
-
-// New is Dial for a test: it fails or skips the test, and closes both ends
-// after it.
+// New is Dial for a test. If Dial fails, New fails or skips the test. Both ends are closed after
+// the test.
 func New(t testing.TB, network string) (*net.TCPConn, *Far) {
 	t.Helper()
 	conn, far, err := Dial(network)
@@ -162,7 +155,7 @@ func (e *end) accept() error {
 	conn, err := e.listener.Accept()
 	if err == nil {
 		e.conn = conn.(*net.TCPConn)
-		err = e.conn.SetKeepAlive(false) // package net turns it on; the far end must not probe
+		err = e.conn.SetKeepAlive(false) // package net turns it on, and the far end must not send probes
 	}
 	return err
 }
@@ -199,9 +192,9 @@ func (e *end) do(cmd string) (string, error) {
 	return "", control(e.conn, cmd)
 }
 
-// The protocol between Dial and Serve: the network in a line; the answer is the
-// address to dial. Then a command in a line, and an answer in a line, beginning
-// with one of these words.
+// The protocol between Dial and Serve. Dial sends the network in a line, and Serve answers with the
+// address to dial. After that, Dial sends commands. Each command and each answer is a line. An
+// answer begins with one of these words.
 const (
 	answerOK          = "ok"
 	answerUnsupported = "unsupported"
@@ -209,8 +202,8 @@ const (
 	answerError       = "error"
 )
 
-// Serve is the peer daemon: it plays the far end for every connection that l
-// accepts, until l is closed.
+// Serve is the peer daemon. For every connection that l accepts, it provides a far end. It returns
+// when l is closed.
 func Serve(l net.Listener) error {
 	for {
 		conn, err := l.Accept()
@@ -267,7 +260,7 @@ func dialRemote(dialer net.Dialer, addr, network string) (*net.TCPConn, *Far, er
 		ctl.SetDeadline(time.Now().Add(2 * patience))
 		fmt.Fprintln(ctl, cmd)
 		if !lines.Scan() {
-			return "", fmt.Errorf("the peer daemon hung up: %v", lines.Err())
+			return "", fmt.Errorf("the peer daemon has closed the connection: %v", lines.Err())
 		}
 		word, text, _ := strings.Cut(lines.Text(), " ")
 		switch word {

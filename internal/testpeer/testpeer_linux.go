@@ -3,6 +3,7 @@ package testpeer
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -35,11 +36,7 @@ func control(conn *net.TCPConn, cmd string) error {
 }
 
 func filter(c syscall.Conn, drop bool) error {
-	n := uint32(1<<32 - 1)
-	if drop {
-		n = 0
-	}
-	return withDescriptor(c, func(fd uintptr) error { return keep(fd, n) })
+	return withDescriptor(c, func(fd uintptr) error { return setFilter(fd, drop) })
 }
 
 // withDescriptor calls f. The error matches errors.ErrUnsupported if the kernel has no such option.
@@ -56,15 +53,18 @@ func withDescriptor(c syscall.Conn, f func(fd uintptr) error) error {
 	return err
 }
 
-// keep has the socket keep n bytes of every segment addressed to it, by a classic
-// BPF program of one instruction, "return n": with none, TCP never sees the
-// segment (socket(7), SO_ATTACH_FILTER).
+// setFilter attaches a classic BPF program to the socket (socket(7), SO_ATTACH_FILTER). Its only
+// instruction returns how many bytes of a segment TCP receives. 0 drops the segment.
 //
-// Some kernels allow that to nobody but root, on TCP (seen on 6.18). Then the
-// least TTL that the socket accepts does the same: what comes over loopback has
-// 64, and is dropped below 255 (ip(7), IP_MINTTL). qemu-user lacks that one.
-func keep(fd uintptr, n uint32) error {
-	ret := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: n}
+// Some kernels allow a filter on a TCP socket only to root (seen on 6.18). Then setFilter sets the
+// lowest TTL that the socket accepts (ip(7), IP_MINTTL). Segments over loopback have 64, so 255
+// drops them. qemu-user does not have that option.
+func setFilter(fd uintptr, drop bool) error {
+	bytes, least := uint32(math.MaxUint32), 0
+	if drop {
+		bytes, least = 0, 255
+	}
+	ret := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: bytes}
 	err := unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &ret})
 	switch err {
 	case nil:
@@ -72,10 +72,6 @@ func keep(fd uintptr, n uint32) error {
 	case unix.EPERM:
 	default:
 		return os.NewSyscallError("setsockopt SO_ATTACH_FILTER", err)
-	}
-	least := 0
-	if n == 0 {
-		least = 255
 	}
 	err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MINTTL, least)
 	err6 := unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_MINHOPCOUNT, least)
@@ -100,8 +96,8 @@ func hasFilter(fd uintptr) error {
 	return nil
 }
 
-// sockoptsOf reads the options of the socket with these addresses, whichever
-// process it is in, through a descriptor of its own: pidfd_getfd(2).
+// sockoptsOf returns the options of the socket with these addresses. The socket can be in any
+// process. sockoptsOf duplicates it with pidfd_getfd(2).
 func sockoptsOf(local, remote net.Addr) (Sockopts, error) {
 	inode, err := inodeOf(local, remote)
 	if err != nil {
