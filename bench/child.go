@@ -41,14 +41,14 @@ type usage struct {
 	Sent  []float64 // heartbeats in a second, one value for each window
 }
 
-// windows is over how many periods, and how long ones, usage is measured.
+// windows are the periods in which usage is measured.
 type windows struct {
-	n      int
-	length time.Duration
+	n      int           // how many periods
+	length time.Duration // of each period
 }
 
-// measureLoads runs each load in a process of its own, or in as many as it takes
-// if a process may not open enough descriptors. All measure in the same windows.
+// measureLoads runs each load in a process of its own, or in several if one process may not open
+// enough descriptors. All processes measure in the same windows.
 func measureLoads(all []load, n int, every time.Duration, win windows) (map[string]*usage, error) {
 	var need float64
 	for _, l := range all {
