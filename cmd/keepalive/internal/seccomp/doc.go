@@ -6,13 +6,13 @@
 // the options from the listener. The filter also makes later calls of setsockopt(2) for these
 // options return 0 without an effect.
 //
-// The program keeps the process of the command, as with env(1): [Start] installs the filter, and
-// the command then executes the program. The supervisor is therefore no child of the program. It
-// is started through a process in between, which ends at once.
+// The program has the process of the command, as with env(1). [Start] installs the filter, and the
+// command then executes the program. So that the supervisor is not a child of the program, another
+// process starts it and ends at once.
 //
-// The supervisor has a child, the standby, in a session of its own, so that no signal to a process
-// group ends both. If the supervisor ends, the standby takes its place
-// and starts another one. Without a supervisor, socket(2) would fail with ENOSYS.
+// The supervisor has a child, the standby. If the supervisor ends, the standby takes its place and
+// starts another standby. Without a supervisor, socket(2) would fail with ENOSYS. Both have their
+// own session, so that no signal to a process group ends both.
 //
 //	Start              the program's process: filter, self-test
 //	 └ detach          ends at once

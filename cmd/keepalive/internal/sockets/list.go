@@ -20,11 +20,11 @@ import (
 type Table struct {
 	Sockets []*Socket
 
-	// Hidden is the number of sockets that a filter for processes could not be applied to,
-	// because this process may not see who holds them.
+	// Hidden is the number of sockets that are held by processes which this process may not
+	// see, so that a filter for processes cannot select them.
 	Hidden int
 
-	// Closed is the number of network namespaces that this process may not enter.
+	// ClosedNamespaces is the number of network namespaces that this process may not enter.
 	ClosedNamespaces int
 }
 
@@ -42,7 +42,7 @@ func List(f Filter) (Table, error) {
 	return t, nil
 }
 
-// Find is List without the options, unless f needs them. Set needs no more.
+// Find is List without the options, unless f needs them. Its result is sufficient for Set.
 func Find(f Filter) (Table, error) {
 	if f.WithoutKeepalive || f.Suspect {
 		return List(f)
@@ -84,7 +84,7 @@ func find(f Filter) (t Table, err error) {
 	return t, nil
 }
 
-// hidden reports whether this process does not see who holds s.
+// hidden reports whether s is held by processes that this process may not see.
 func hidden(s *Socket) bool { return len(s.Owners) == 0 && !s.Closed() }
 
 // removeGone removes hidden sockets that programs have closed since the kernel reported them.
