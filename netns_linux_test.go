@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/internal/netns"
 	"github.com/go-keepalive/keepalive/internal/realtime"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
@@ -24,45 +25,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The main thread is the main goroutine's alone. What /proc/net shows is its
-// namespace, so no test may take it into another.
+// Only the main goroutine uses the main thread. /proc/net shows the network namespace of the main
+// thread, so no test may move it to another one.
 func init() { runtime.LockOSThread() }
-
-// inThread runs f in a thread of its own, which enter has put into another
-// network namespace and which ends with f. Sockets made there belong to that
-// namespace for ever.
-func inThread(t testing.TB, enter func() error, f func()) {
-	t.Helper()
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // never unlocked, so the thread is not used again
-		err := enter()
-		if err == nil {
-			defer close(done)
-			f()
-			return
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
-		testpeer.SkipIfUnsupported(t, fmt.Errorf("network namespace: %w", err))
-	}
-}
-
-// loopbackUp is ip link set lo up, in the thread's namespace.
-func loopbackUp() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	lo, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	lo.SetUint16(unix.IFF_UP)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
-}
 
 // needLinuxKernel skips a test of details of the Linux kernel: network namespaces, sysctls,
 // /proc/net, and strace.
@@ -96,14 +61,11 @@ func command(t testing.TB, stdin string, name string, args ...string) string {
 func TestDefaultsOutOfRange(t *testing.T) {
 	t.Parallel()
 	needLinuxKernel(t)
-	inThread(t, func() error { return unix.Unshare(unix.CLONE_NEWNET) }, func() {
+	netns.Run(t, netns.New, func() {
 		for name, value := range map[string]string{"time": "86400", "intvl": "40000", "probes": "200"} {
 			if err := os.WriteFile("/proc/sys/net/ipv4/tcp_keepalive_"+name, []byte(value), 0); !assert.NoError(t, err) {
 				return
 			}
-		}
-		if !assert.NoError(t, loopbackUp()) {
-			return
 		}
 		want := keepalive.Options{Idle: 24 * time.Hour, Interval: 40000 * time.Second, Count: 200, UserTimeout: keepalive.NoUserTimeout, Disabled: true}
 		got, err := keepalive.SystemDefaults()
@@ -138,7 +100,7 @@ func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	needLinuxKernel(t)
 	if os.Getuid() != 0 {
-		t.Skip("not supported here: network namespaces take root")
+		t.Skip("not supported here: network namespaces need root")
 	}
 	for i, errno := range []syscall.Errno{unix.ENETUNREACH, unix.EHOSTUNREACH} {
 		t.Run(errno.Error(), func(t *testing.T) {
@@ -157,10 +119,10 @@ func TestUnreachable(t *testing.T) {
 			var l net.Listener
 			var conn net.Conn
 			var err error
-			inThread(t, enter(router), func() { l, err = net.Listen("tcp4", "10.0.2.2:0") })
+			netns.Run(t, netns.Named(router), func() { l, err = net.Listen("tcp4", "10.0.2.2:0") })
 			require.NoError(t, err)
 			defer l.Close()
-			inThread(t, enter(client), func() {
+			netns.Run(t, netns.Named(client), func() {
 				conn, err = keepalive.Dialer(&net.Dialer{Timeout: 10 * time.Second}, keepalive.Options{UserTimeout: 2 * time.Second}).Dial("tcp4", l.Addr().String())
 			})
 			require.NoError(t, err)
@@ -180,24 +142,12 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// namespaces makes network namespaces for the time of the test.
+// namespaces creates network namespaces, and deletes them after the test.
 func namespaces(t testing.TB, names ...string) {
 	t.Helper()
 	for _, ns := range names {
 		command(t, "", "ip", "netns", "add", ns)
 		t.Cleanup(func() { exec.Command("ip", "netns", "del", ns).Run() })
-	}
-}
-
-// enter takes the thread into a namespace, for inThread.
-func enter(ns string) func() error {
-	return func() error {
-		fd, err := unix.Open("/var/run/netns/"+ns, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err != nil {
-			return err
-		}
-		defer unix.Close(fd)
-		return unix.Setns(fd, unix.CLONE_NEWNET)
 	}
 }
 
@@ -237,7 +187,7 @@ func TestKeepOpen(t *testing.T) { realtime.Test(testKeepOpen)(t) }
 func testKeepOpen(t testing.TB) {
 	needLinuxKernel(t)
 	if os.Getuid() != 0 {
-		t.Skip("not supported here: network namespaces take root")
+		t.Skip("not supported here: network namespaces need root")
 	}
 	id := strconv.Itoa(os.Getpid())
 	client, router, server := "kac"+id, "kar"+id, "kas"+id
@@ -279,7 +229,7 @@ table ip fw {
 		"net.netfilter.nf_conntrack_tcp_timeout_established=5", "net.netfilter.nf_conntrack_tcp_loose=0")
 	var l net.Listener
 	var err error
-	inThread(t, enter(server), func() { l, err = (&net.ListenConfig{KeepAlive: -1}).Listen(context.Background(), "tcp", "10.0.2.2:0") })
+	netns.Run(t, netns.Named(server), func() { l, err = (&net.ListenConfig{KeepAlive: -1}).Listen(context.Background(), "tcp", "10.0.2.2:0") })
 	require.NoError(t, err)
 	t.Cleanup(func() { l.Close() })
 	go func() {
@@ -293,7 +243,7 @@ table ip fw {
 	}()
 	o := keepalive.KeepOpen(5 * time.Second)
 	dial := func(o keepalive.Options) (conn net.Conn) {
-		inThread(t, enter(client), func() {
+		netns.Run(t, netns.Named(client), func() {
 			conn, err = keepalive.Dialer(&net.Dialer{Timeout: 10 * time.Second}, o).Dial("tcp", l.Addr().String())
 		})
 		require.NoError(t, err)

@@ -5,57 +5,19 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/internal/netns"
 	"github.com/go-keepalive/keepalive/internal/realtime"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
-
-// inNamespace runs f in a thread with a network namespace of its own, in which loopback is up.
-// /proc/sys/net has the values of that namespace there. The thread ends with f.
-func inNamespace(t testing.TB, f func()) {
-	t.Helper()
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked, so the thread is not used again
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			err = loopbackUp()
-		}
-		if err == nil {
-			defer close(done) // also after FailNow
-			f()
-			return
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
-		testpeer.SkipIfUnsupported(t, fmt.Errorf("network namespace: %w", err))
-	}
-}
-
-// loopbackUp is ip link set lo up, in the thread's namespace.
-func loopbackUp() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	lo, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	lo.SetUint16(unix.IFF_UP)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
-}
 
 func setSysctl(t testing.TB, name string, value int) {
 	t.Helper()
@@ -96,7 +58,7 @@ func testExplainAgreesWithKernel(t testing.TB) {
 		{options: "off", inFlight: true, retries: 2},
 		{options: "off,user-timeout=3s", inFlight: true},
 	} {
-		inNamespace(t, func() {
+		netns.Run(t, netns.New, func() {
 			setSysctl(t, "tcp_keepalive_time", 3)
 			setSysctl(t, "tcp_keepalive_intvl", 2)
 			setSysctl(t, "tcp_keepalive_probes", 2)
@@ -138,7 +100,7 @@ func testExplainAgreesWithKernel(t testing.TB) {
 
 // TestExplainReadsSysctls of the network namespace.
 func TestExplainReadsSysctls(t *testing.T) {
-	inNamespace(t, func() {
+	netns.Run(t, netns.New, func() {
 		setSysctl(t, "tcp_keepalive_time", 86400) // more than a socket accepts
 		setSysctl(t, "tcp_keepalive_intvl", 40000)
 		setSysctl(t, "tcp_keepalive_probes", 200)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/internal/netns"
 	"github.com/go-keepalive/keepalive/internal/realtime"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
@@ -33,7 +34,7 @@ func sysctls(t testing.TB) string {
 }
 
 func TestSystemShow(t *testing.T) {
-	inNamespace(t, func() {
+	netns.Run(t, netns.New, func() {
 		setSysctl(t, "tcp_keepalive_time", 600)
 		setSysctl(t, "tcp_retries2", 8)
 		ns, err := os.Readlink("/proc/thread-self/ns/net")
@@ -81,7 +82,7 @@ With keepalive on and these values, a dead peer is detected
 
 func TestSystemSet(t *testing.T) {
 	before := sysctls(t)
-	inNamespace(t, func() {
+	netns.Run(t, netns.New, func() {
 		out, errs, status := keepaliveCommand("system", "idle=44.5s,count=3", "--dry-run")
 		assert.Zero(t, status, errs)
 		assert.Contains(t, out, "nothing was changed")
@@ -114,7 +115,7 @@ This does not change
 
 // TestSystemWrong: bad input changes nothing.
 func TestSystemWrong(t *testing.T) {
-	inNamespace(t, func() {
+	netns.Run(t, netns.New, func() {
 		for _, c := range []struct {
 			args   []string
 			status int
@@ -147,7 +148,7 @@ func TestSystemWrong(t *testing.T) {
 }
 
 func TestSystemPersist(t *testing.T) {
-	inNamespace(t, func() {
+	netns.Run(t, netns.New, func() {
 		file := filepath.Join(t.TempDir(), "a.conf")
 		out, errs, status := keepaliveCommand("system", "1m:2s:3", "--persist", "--file", file, "--dry-run")
 		assert.Zero(t, status, errs)
@@ -186,7 +187,7 @@ func TestSystemBoot(t *testing.T) {
 	if _, err := os.Stat(folder); err != nil {
 		t.Skipf("not supported here: %v", err)
 	}
-	inNamespace(t, func() {
+	netns.Run(t, netns.New, func() {
 		if err := ownMounts(); err != nil {
 			testpeer.SkipIfUnsupported(t, err)
 		}
@@ -219,7 +220,7 @@ func TestSystemRights(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("not supported here: giving up rights takes root")
 	}
-	inNamespace(t, func() {
+	netns.Run(t, netns.New, func() {
 		// The system call, and not package syscall, which would change all threads.
 		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, 65534, 65534, 65534); errno != 0 {
 			t.Errorf("setresuid: %v", errno)
@@ -239,7 +240,7 @@ func TestSystemRights(t *testing.T) {
 
 // TestSystemReadOnly: /proc/sys is read-only in most containers.
 func TestSystemReadOnly(t *testing.T) {
-	inNamespace(t, func() {
+	netns.Run(t, netns.New, func() {
 		testpeer.SkipIfUnsupported(t, errors.Join(
 			ownMounts(),
 			unix.Mount("/proc/sys", "/proc/sys", "", unix.MS_BIND, ""),
@@ -275,7 +276,7 @@ func testSystemExistingSockets(t testing.TB) {
 		{name: "own values", old: "2h:75s:9", new: "2s:1s:1", own: keepalive.Options{Idle: 4 * s, Interval: s, Count: 2},
 			want: keepalive.Options{Idle: 4 * s, Interval: s, Count: 2}, detection: 6 * s},
 	} {
-		inNamespace(t, func() {
+		netns.Run(t, netns.New, func() {
 			set := func(options string) {
 				t.Helper()
 				_, errs, status := keepaliveCommand("system", options)

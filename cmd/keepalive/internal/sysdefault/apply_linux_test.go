@@ -3,38 +3,16 @@ package sysdefault
 import (
 	"errors"
 	"fmt"
-	"os"
-	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"golang.org/x/sys/unix"
-)
 
-// inNamespace runs f in a thread with a network namespace of its own, which ends with f.
-func inNamespace(t *testing.T, f func()) {
-	t.Helper()
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // never unlocked, so the thread is not used again
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			done <- err
-			return
-		}
-		defer close(done)
-		f()
-	}()
-	switch err := <-done; {
-	case errors.Is(err, os.ErrPermission):
-		t.Skipf("not supported here: network namespace: %v", err)
-	case err != nil:
-		t.Fatal(err)
-	}
-}
+	"github.com/go-keepalive/keepalive/internal/netns"
+)
 
 // TestApply: either all values change, or none.
 func TestApply(t *testing.T) {
-	inNamespace(t, func() {
+	netns.Run(t, netns.New, func() {
 		values := func() (all []int64) {
 			for _, name := range []string{idle, intvl, probes} {
 				v, ok, err := Read(name)
