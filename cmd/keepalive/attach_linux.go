@@ -17,45 +17,49 @@ func newAttachCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "attach [OPTIONS TARGET]",
 		Short: "Set the options of a running service or container",
-		Long: `Attach sets OPTIONS on all TCP connections that the programs in a cgroup open or
+		Long: `attach sets OPTIONS on all TCP connections that the programs in a cgroup open or
 accept from now on. Without arguments, it lists what is attached.
 
 TARGET is one of:
 
-  nginx.service             a systemd unit that is running. Without a suffix, it is
-                            a service
+  nginx.service             a systemd unit that is running. Without a suffix, it
+                            is a service
   3f4e9d2a7c61              the first digits of the id of a container of Docker,
                             podman, containerd or CRI-O
-  /system.slice/x.service   the path of a cgroup, with or without the folder where
-                            cgroups are mounted. / is the whole system
+  /system.slice/x.service   the path of a cgroup, with or without the folder
+                            where cgroups are mounted. / is the whole system
 
-The settings hold for the cgroup and all cgroups below it. They stay until keepalive
-detach removes them, or until the cgroup is removed, which happens when the unit or
-the container stops. New settings for the same cgroup replace the old ones.
+The settings hold for the cgroup and all cgroups below it. They stay until
+keepalive detach removes them, or until the cgroup is removed, which happens
+when the unit or the container stops. New settings for the same cgroup replace
+the old ones.
 
-If a program in the cgroup sets one of the options that OPTIONS names, the call
-succeeds, but sets the value of OPTIONS. The list counts such calls as ignored. With
---allow-override, programs can choose other values, and so can settings that are
-attached to a cgroup below. Otherwise, the settings of the outermost cgroup have
-priority. Programs can change options that OPTIONS does not name. The same holds for
-keepalive set.
+If a program in the cgroup, or keepalive set, sets one of the options that
+OPTIONS names, the call succeeds, but sets the value of OPTIONS. The list counts
+such calls as ignored. Other options can be changed.
 
-On an MPTCP connection, the subflows have OPTIONS, which getsockopt does not show.
+If settings are attached to several cgroups above a program, those of the
+outermost cgroup have priority. With --allow-override, programs, and settings
+that are attached to a cgroup below, can choose other values.
+
+On a Multipath TCP connection, the subflows have OPTIONS, which getsockopt does
+not show.
 
 Not covered are:
 
   - open connections, without --existing
-  - setsockopt calls of 32-bit programs on a 64-bit kernel. Their connections get
-    OPTIONS, but the program can change them afterwards
+  - setsockopt calls of 32-bit programs on a 64-bit kernel. Their connections
+    begin with OPTIONS, but the programs can change them
   - sockets that a process created before it was moved to the cgroup, and the
     connections that are accepted on them
 
-Attach needs Linux 5.9, cgroup v2, and the capabilities CAP_BPF and CAP_NET_ADMIN.
-To list, replace or detach settings, CAP_SYS_ADMIN and CAP_NET_ADMIN are needed.
-Without them, see keepalive run.
+attach needs Linux 5.9, cgroup v2, and the capabilities CAP_BPF and
+CAP_NET_ADMIN. To list, replace or detach settings, CAP_SYS_ADMIN and
+CAP_NET_ADMIN are needed. keepalive run works without these rights.
 
-To attach settings whenever a systemd unit starts, write them to a drop-in such as
-/etc/systemd/system/nginx.service.d/keepalive.conf, and run systemctl daemon-reload:
+To attach settings whenever a systemd unit starts, write this to a drop-in such
+as /etc/systemd/system/nginx.service.d/keepalive.conf, and run systemctl
+daemon-reload:
 
   [Service]
   ExecStartPre=+/usr/local/bin/keepalive attach idle=45s,interval=5s,count=3 %n`,

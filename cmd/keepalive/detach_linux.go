@@ -13,9 +13,10 @@ func newDetachCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "detach TARGET",
 		Short: "Remove what keepalive attach has attached",
-		Long: `Detach removes what keepalive attach has attached to a cgroup. TARGET is a systemd
-unit, a container's id or a path, see keepalive attach. Open connections and
-listeners keep their options. Detach needs CAP_SYS_ADMIN and CAP_NET_ADMIN.`,
+		Long: `detach removes the settings that keepalive attach has attached to a cgroup.
+TARGET is a systemd unit, a container's id or a path, as for keepalive attach.
+Open connections and listeners keep their options. detach needs CAP_SYS_ADMIN
+and CAP_NET_ADMIN.`,
 		Example: `  keepalive detach nginx.service
   keepalive detach /system.slice`,
 		Args: usageArgs(cobra.ExactArgs(1)),

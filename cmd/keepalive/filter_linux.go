@@ -36,7 +36,7 @@ func (f *filterFlags) add(cmd *cobra.Command) {
 	flags.IntSliceVar(&f.ports, "port", nil, "sockets with these local or remote `ports`")
 	flags.StringSliceVar(&f.remotes, "remote", nil, "connections to these `addresses`, for example 10.0.0.0/8")
 	flags.StringSliceVar(&f.states, "state", nil, "sockets in these `states`: "+strings.Join(sockets.States(), ", "))
-	flags.StringSliceVar(&f.namespaces, "netns", nil, "sockets of these network `namespaces`: inode numbers, or paths such as /proc/PID/ns/net or /run/netns/NAME")
+	flags.StringSliceVar(&f.namespaces, "netns", nil, "sockets of these network `namespaces`, given by inode number or by path, such as /proc/PID/ns/net or /run/netns/NAME")
 	flags.BoolVar(&f.withoutKeepalive, "without-keepalive", false, "connections on which keepalive is off")
 	flags.BoolVar(&f.suspect, "suspect", false, "connections whose peer is probably dead, because something is unanswered")
 	for _, name := range []string{"pid", "process", "port", "remote"} {
@@ -45,7 +45,7 @@ func (f *filterFlags) add(cmd *cobra.Command) {
 	complete(cmd, "state", sockets.States()...)
 }
 
-// filter returns the filter that the flags stand for.
+// filter checks the flags, and returns the filter that they describe.
 func (f *filterFlags) filter() (sockets.Filter, error) {
 	filter := sockets.Filter{PIDs: f.pids, Names: f.names, WithoutKeepalive: f.withoutKeepalive, Suspect: f.suspect}
 	// An empty value, as of an unset variable of the shell, must not select everything.
@@ -121,7 +121,7 @@ func parseNamespace(text string) (sockets.Namespace, error) {
 	}
 	i := slices.IndexFunc(all, func(n sockets.Namespace) bool { return n.Inode == inode })
 	if i < 0 {
-		return sockets.Namespace{}, fmt.Errorf("no process that this one may see is in network namespace %d", inode)
+		return sockets.Namespace{}, fmt.Errorf("network namespace %d: no process in it is visible to this user", inode)
 	}
 	return all[i], nil
 }

@@ -15,7 +15,7 @@ func newListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the TCP connections of this host and their keepalive options",
-		Long: `List shows each TCP connection and listener of this host, with the process that
+		Long: `list shows each TCP connection and listener of this host, with the process that
 owns it, its keepalive options, and whether its peer is suspect.
 
 The columns are:
@@ -32,16 +32,18 @@ Connections that a listener accepts begin with the options of the listener.
 
 On a narrow terminal, columns are left out.
 
-The list has the sockets of the network namespaces of all processes, and of
-those in /run/netns. Only root, or a user with CAP_SYS_PTRACE and
-CAP_DAC_READ_SEARCH, can read the options of other users' sockets. Other users
-see what the kernel's timer shows: whether keepalive is on, and a lower bound of
-the idle time (or of the interval, if that is longer), for example
-"on, idle>=45s". A question mark means that a value is not known. Sockets in
-other network namespaces need CAP_SYS_ADMIN.
+The list has the sockets of all network namespaces that have a process or a
+file in /run/netns. To read other namespaces than its own, list needs
+CAP_SYS_ADMIN.
 
-A dead peer is not suspect before something is unanswered: data, or a probe. So
-on an idle connection without keepalive, it is never suspect.
+Only root, or a user with CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, can read the
+options of other users' sockets. Without these rights, list shows what it can
+derive from the kernel's timer: whether keepalive is on, and a lower bound of
+the idle time (or of the interval, if that is longer), for example "on,
+idle>=45s". A question mark means that a value is not known.
+
+A dead peer is not suspect before data or a probe is unanswered. So on an idle
+connection without keepalive, it is never suspect.
 
 With --output json, each line is an object. A value that is not known is null,
 and so is detection_seconds if a dead peer is never detected. With --output
@@ -69,9 +71,9 @@ and 3 if no socket meets one, but some could not be checked:
 		RunE: func(cmd *cobra.Command, args []string) error { return l.run(cmd) },
 	}
 	l.filter.add(cmd)
-	cmd.Flags().BoolVarP(&l.closed, "all", "a", false, "also connections that no program holds: closed ones, and those that wait to be accepted")
+	cmd.Flags().BoolVarP(&l.closed, "all", "a", false, "also connections that no program holds, because they are closed or not yet accepted")
 	cmd.Flags().StringVarP(&l.format, "output", "o", "text", "output `format`: text, json or metrics")
-	cmd.Flags().DurationVarP(&l.watch, "watch", "w", 0, "repeat the list after this `time` (2s if no time is given)")
+	cmd.Flags().DurationVarP(&l.watch, "watch", "w", 0, "repeat the list after this `time`, 2s if none is given")
 	cmd.Flags().Lookup("watch").NoOptDefVal = "2s"
 	cmd.Flags().StringSliceVar(&l.failIf, "fail-if", nil, "exit with status 1 if a socket meets one of these `conditions`")
 	complete(cmd, "output", "text", "json", "metrics")

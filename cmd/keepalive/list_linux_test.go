@@ -299,7 +299,7 @@ func TestFilterErrors(t *testing.T) {
 		"/nonexistent":      "--netns: network namespace /nonexistent: no such file or directory",
 		"/etc/passwd":       "--netns: /etc/passwd is not a network namespace",
 		"/proc/self/ns/mnt": "--netns: /proc/self/ns/mnt is not a network namespace",
-		"1":                 "--netns: no process that this one may see is in network namespace 1",
+		"1":                 "--netns: network namespace 1: no process in it is visible to this user",
 	} {
 		_, errs, status := keepaliveCommand("list", "--netns", value)
 		assert.Equal(t, 1, status)

@@ -24,7 +24,8 @@ func main() {
 }
 
 // run executes the command with args and returns its exit status. It is 0 for success, 1 for a
-// failure, 2 for wrong usage, and 3 for a check that could not be made. Command run has others.
+// failure, 2 for wrong usage, and 3 for a check that could not be made. The commands run and path
+// have others.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRootCommand()
 	root.SetArgs(args)
@@ -78,8 +79,8 @@ All of them but off turn keepalive on. Settings that are not named keep their
 values.
 
 The exit status is 0 for success, 1 for a failure, and 2 for wrong usage. With
-list --fail-if, it is 3 if the check could not be made. With run, it is the one of
-the program, see keepalive run --help.`,
+list --fail-if, it is 3 if the check could not be made. With run, it is the
+status of the program, see keepalive run --help.`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -94,9 +95,9 @@ the program, see keepalive run --help.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%w: see %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(newExplainCommand(), newSystemCommand())
-	root.AddCommand(newManCommand())
+	root.AddCommand(newExplainCommand(), newSystemCommand(), newManCommand())
 	root.AddCommand(linuxCommands()...)
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped 80"))
 	return root
 }
 
@@ -139,13 +140,14 @@ func complete(cmd *cobra.Command, flag string, values ...string) {
 	}
 }
 
-// withoutPrefix is an error of package keepalive without the name of the package.
+// withoutPrefix is an error of package keepalive without the name of the package in its text.
 type withoutPrefix struct{ error }
 
 func (e withoutPrefix) Error() string { return strings.ReplaceAll(e.error.Error(), "keepalive: ", "") }
 func (e withoutPrefix) Unwrap() error { return e.error }
 
-// parseOptions parses the argument OPTIONS, and checks whether this system accepts it.
+// parseOptions parses the argument OPTIONS, and checks whether this system accepts the values. If it
+// does not support an option, the error matches errors.ErrUnsupported, and the result is valid.
 func parseOptions(text string) (keepalive.Options, error) {
 	var o keepalive.Options
 	err := o.UnmarshalText([]byte(text))

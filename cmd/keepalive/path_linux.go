@@ -50,9 +50,10 @@ The verdict, in the output of -o json, is one of
 
 lower_seconds is the longest idle time after which a connection was open, and
 upper_seconds the shortest one after which it was not. Both are null if unknown.
-Other fields are there if they apply: closed_after_seconds, every_seconds (of
-the server's probes), keep_open and options (settings to use), outages, restarts,
-refused (connections that the server closed at once), and text (the result in words).
+The field text has the result in words. Other fields are there if they apply:
+closed_after_seconds, every_seconds (of the server's probes), keep_open and
+options (settings to use), outages, restarts, and refused (connections that the
+server closed at once).
 
 Only the direction to the server is measured: a path can block the server's
 segments earlier. Some NATs open a dropped connection again for a probe, and
@@ -81,9 +82,9 @@ after Ctrl-C, which prints what is known so far.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.DurationVar(&p.limits.Max, "max", p.limits.Max, "the longest idle time to measure")
-	flags.DurationVar(&p.limits.Precision, "precision", 0, "end when the range is that narrow (default 1s or 2 %)")
-	flags.IntVar(&p.limits.Connections, "connections", p.limits.Connections, "connections at a time, from 8 to 256")
+	flags.DurationVar(&p.limits.Max, "max", p.limits.Max, "longest idle time to measure")
+	flags.DurationVar(&p.limits.Precision, "precision", 0, "end when the range is this narrow (default 1s or 2 %)")
+	flags.IntVar(&p.limits.Connections, "connections", p.limits.Connections, "number of connections at a time, from 8 to 256")
 	flags.BoolVar(&p.tls, "tls", false, "do a TLS handshake first, without verification")
 	flags.StringVar(&p.send, "send", "", `data to send first, with escapes such as \r\n`)
 	addOutputFlag(cmd, &p.output)
@@ -100,7 +101,7 @@ type pathCommand struct {
 	output string
 
 	out, errs io.Writer
-	address   string // that was connected to
+	address   string // of the server, after connecting
 	status    statusLine
 }
 

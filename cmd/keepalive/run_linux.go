@@ -16,21 +16,24 @@ import (
 // A mechanism sets options on all TCP connections of a program.
 type mechanism struct {
 	name string
-	// start prepares this process, which executes the program next. If it returns an error, it
-	// has changed nothing that the next mechanism cannot do without.
+	// start prepares this process, which executes the program next. After an error, the next
+	// mechanism can still be started, unless this one is the last.
 	start func(keepalive.Options) error
-	// gaps returns what it does not cover. It is called after start.
+	// gaps returns what the mechanism does not cover. It is called after start.
 	gaps func() []string
-	// covers reports whether auto may choose it for a program. nil is for all programs.
+	// covers reports whether auto may choose the mechanism for a program. If it is nil, auto may
+	// choose it for all programs.
 	covers func(program string) bool
 }
 
-// mechanisms are in the order in which auto tries them. Start of the last one may leave this
-// process unable to do anything but to end.
+// mechanisms are in the order in which auto tries them.
 var mechanisms = []mechanism{
 	{name: "cgroup", start: startCgroup, gaps: cgroupGaps, covers: is64Bit},
 	{name: "seccomp", start: func(o keepalive.Options) error { return seccomp.Start(o, superviseName) }, gaps: seccomp.Gaps},
 }
+
+// mechanismNames are the values of --mechanism.
+const mechanismNames = "auto, cgroup or seccomp"
 
 // Exit statuses of env(1), timeout(1) and others.
 const (
@@ -49,10 +52,9 @@ func newRunCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run [flags] OPTIONS [--] PROGRAM [ARGUMENTS...]",
 		Short: "Run a program with OPTIONS on all of its TCP connections",
-		Long: `keepalive run executes a program. All TCP connections that the program and its
-children open or accept have OPTIONS, whatever they set themselves. Sockets that
-the program gets from this process, for example from inetd or from systemd's
-socket activation, have them, too.
+		Long: `run executes a program. All TCP connections that the program and its children
+open or accept have OPTIONS, whatever they set themselves. So do sockets that
+the program inherits, for example from inetd or by systemd's socket activation.
 
 The program has the process, the terminal, the standard streams and the exit
 status of keepalive run, as with env(1).
@@ -60,12 +62,12 @@ status of keepalive run, as with env(1).
 There are two mechanisms:
 
   cgroup   runs the program in a cgroup of its own, with eBPF. It needs root, or
-           CAP_BPF, CAP_NET_ADMIN and a cgroup that may be changed.
+           CAP_BPF, CAP_NET_ADMIN and a cgroup that the user may change.
   seccomp  makes the sockets in another process, with seccomp user notification.
            It needs Linux 5.9 and no privilege.
 
 auto uses the first one that works, and seccomp for a 32-bit program. -v writes
-which one that is, and what it does not cover:
+which one it is, and what it does not cover. These are the main differences:
 
                                           cgroup   seccomp
   sockets made by io_uring                yes      no
@@ -76,16 +78,17 @@ which one that is, and what it does not cover:
 Settings that keepalive attach has attached to the cgroup or one above have
 priority. run writes them. README.md of this command lists further limits.
 
-With seccomp, a supervisor makes the sockets. If it is killed, a standby takes its
-place. If both are killed at the same time, socket fails with ENOSYS. A program that
-is PID 1 gets the supervisor as a child. Use an init there, such as docker run --init.
+With seccomp, a supervisor makes the sockets. If it is killed, a standby takes
+its place. If both are killed at the same time, socket fails with ENOSYS. A
+program that is PID 1 gets the supervisor as a child. Use an init there, for
+example docker run --init.
 
 Signals that are ignored get their default action, except SIGHUP and SIGINT. For
 a program that needs SIGPIPE ignored, use env --ignore-signal=PIPE PROGRAM.
 
-The exit status is 125 if keepalive itself fails, also for wrong usage, 126 if the
-program cannot be executed, 127 if it is not found, and otherwise that of the
-program.`,
+The exit status is 125 if keepalive itself fails, also for wrong usage, 126 if
+the program cannot be executed, 127 if it is not found, and otherwise that of
+the program.`,
 		Example: `  keepalive run detect-within=1m -- redis-server /etc/redis.conf
   keepalive run idle=45s,interval=5s,count=3,user-timeout=1m -- java -jar app.jar
   keepalive run -v keep-open=350s -- psql -h db.example.com`,
@@ -129,7 +132,7 @@ program.`,
 		return runFailure(fmt.Errorf("%w: see %s --help", err, cmd.CommandPath()))
 	})
 	cmd.Flags().SetInterspersed(false) // flags after OPTIONS are the program's
-	cmd.Flags().StringVar(&name, "mechanism", "auto", "auto, or one of "+mechanismNames())
+	cmd.Flags().StringVar(&name, "mechanism", "auto", mechanismNames)
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "write the mechanism and what it does not cover")
 	return cmd
 }
@@ -140,14 +143,6 @@ func programOf(args []string) []string {
 		return args[2:]
 	}
 	return args[min(1, len(args)):]
-}
-
-func mechanismNames() string {
-	var names []string
-	for _, m := range mechanisms {
-		names = append(names, m.name)
-	}
-	return strings.Join(names, ", ")
 }
 
 // startMechanism starts the mechanism with that name. auto is the first one that works for program.
@@ -165,7 +160,7 @@ func startMechanism(name, program string, o keepalive.Options) (*mechanism, erro
 		errs = append(errs, err)
 	}
 	if len(errs) == 0 {
-		return nil, fmt.Errorf("--mechanism %s: must be auto, or one of %s", name, mechanismNames())
+		return nil, fmt.Errorf("--mechanism %s: must be %s", name, mechanismNames)
 	}
 	text := errs[0].Error()
 	for _, err := range errs[1:] {

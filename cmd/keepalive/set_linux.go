@@ -20,9 +20,9 @@ func newSetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set OPTIONS FILTERS",
 		Short: "Set the options of connections and listeners of running programs",
-		Long: `Set sets OPTIONS on the running connections and listeners that all FILTERS
-select, and reads each one back. At least one filter is required. Set never
-changes other sockets. Programs do not notice.
+		Long: `set sets OPTIONS on the connections and listeners of running programs, and reads
+them back. It changes only sockets that match all FILTERS. At least one filter
+is required. The programs need not be restarted.
 
 Connections that a listener accepts begin with the options of the listener. Some
 programs, for example Redis, set their own options on each accepted connection.
@@ -34,7 +34,7 @@ exists, or if no socket matches. Two cases are common:
 
   - Sockets of other users require root, or CAP_SYS_PTRACE and
     CAP_DAC_READ_SEARCH.
-  - A Multipath TCP listener, which each Go server has, has no user timeout. All
+  - A Multipath TCP listener, as Go servers have it, has no user timeout. All
     other options are set on it.`,
 		Example: `  keepalive set detect-within=1m --process redis-server
   keepalive set idle=45s,interval=5s,count=3 --port 5432 --dry-run
@@ -69,7 +69,7 @@ exists, or if no socket matches. Two cases are common:
 		},
 	}
 	filters.add(cmd)
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only show the sockets and what they have now")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show the sockets and the options that they have now, and change nothing")
 	return cmd
 }
 
