@@ -77,7 +77,7 @@ daemon-reload:
 			if len(args) == 0 {
 				return listAttachments(cmd.OutOrStdout())
 			}
-			options, err := parseOptions(args[0])
+			options, err := parseAndWarn(cmd, args[0])
 			if err != nil {
 				return err
 			}

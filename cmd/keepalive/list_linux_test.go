@@ -353,6 +353,16 @@ func TestSet(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(out, `"options":"idle=45s,interval=5s,count=3,user-timeout=off"`), "the listener: "+out)
 }
 
+// TestSetGoal: a goal that cannot be met causes a warning, and is set nevertheless.
+func TestSetGoal(t *testing.T) {
+	_, filters := connect(t)
+	out, errs, status := keepaliveCommand(append([]string{"set", "detect-within=2s"}, filters...)...)
+	assert.Zero(t, status)
+	assert.Equal(t, "keepalive: warning: detect-within=2s is too short for this system: an idle connection can take 2.3s.\n", errs)
+	assert.Contains(t, out, "on 3 of 3 sockets.")
+	command(t, filters, "set", "detect-within=4s") // writes no warning
+}
+
 func TestSetErrors(t *testing.T) {
 	_, filters := connect(t)
 	for _, c := range []struct {

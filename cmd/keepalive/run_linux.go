@@ -100,7 +100,7 @@ the program.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			signal.Reset() // as if this process were the program already
-			o, err := parseOptions(args[0])
+			o, err := parseAndWarn(cmd, args[0])
 			if err != nil {
 				return runFailure(err)
 			}

@@ -29,6 +29,9 @@ programs, for example Redis, set their own options on each accepted connection.
 A program can also change the options later. To prevent that, use keepalive run
 or keepalive attach.
 
+If this system cannot meet a goal, such as detect-within=2s, set writes a
+warning. keepalive explain shows details.
+
 The exit status is 1 if an option could not be set on a socket that still
 exists, or if no socket matches. Two cases are common:
 
@@ -43,7 +46,7 @@ exists, or if no socket matches. Two cases are common:
 		Args:              usageArgs(cobra.ExactArgs(1)),
 		ValidArgsFunction: completeOptions,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			opts, err := parseOptions(args[0])
+			opts, err := parseAndWarn(cmd, args[0])
 			if err != nil {
 				return err
 			}
@@ -71,6 +74,23 @@ exists, or if no socket matches. Two cases are common:
 	filters.add(cmd)
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show the sockets and the options that they have now, and change nothing")
 	return cmd
+}
+
+// parseAndWarn parses the argument OPTIONS, and writes a warning for each goal that this system
+// cannot meet.
+func parseAndWarn(cmd *cobra.Command, text string) (keepalive.Options, error) {
+	o, err := parseOptions(text)
+	if err != nil {
+		return o, err
+	}
+	x, err := explainOptions(text, 1)
+	if err != nil {
+		return o, err
+	}
+	for _, warning := range x.Unmet {
+		fmt.Fprintf(cmd.ErrOrStderr(), "keepalive: warning: %s\n", warning)
+	}
+	return o, nil
 }
 
 // showChanges shows what set would change.

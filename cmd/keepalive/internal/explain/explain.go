@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,8 +26,11 @@ type Explanation struct {
 	InFlight    Detection   `json:"data_in_flight"`
 	Middleboxes []Middlebox `json:"middleboxes"`
 	Traffic     Traffic     `json:"traffic"`
-	Warnings    []string    `json:"warnings"` // traps
+	Warnings    []string    `json:"warnings"` // begin with Unmet
 	Notes       []string    `json:"notes"`
+
+	// Unmet has a sentence for each goal in OPTIONS that the settings do not meet.
+	Unmet []string `json:"-"`
 
 	host  Host
 	named keepalive.Options // what OPTIONS names
@@ -151,7 +155,8 @@ func Explain(h Host, text string, o keepalive.Options, connections int) (*Explan
 		m.Survives = survives(time.Duration(m.IdleTimeout), every, e.Interval, x.Probes)
 		x.Middleboxes = append(x.Middleboxes, m)
 	}
-	x.Warnings, x.Notes = x.warnings(e, every), x.notes(e)
+	x.Unmet = x.unmet(e, every)
+	x.Warnings, x.Notes = append(slices.Clone(x.Unmet), x.warnings(e, every)...), x.notes(e)
 	return x, nil
 }
 

@@ -32,10 +32,10 @@ func (x *Explanation) has(key string) bool {
 	return slices.ContainsFunc(x.goals, func(g goal) bool { return g.key == key })
 }
 
-// warnings returns what surprises people about e. every is the time between answered probes.
-func (x *Explanation) warnings(e keepalive.Options, every time.Duration) []string {
-	w := []string{}
-	warn := func(format string, args ...any) { w = append(w, fmt.Sprintf(format, args...)) }
+// unmet returns a sentence for each goal that e does not meet. every is the time between answered
+// probes.
+func (x *Explanation) unmet(e keepalive.Options, every time.Duration) (texts []string) {
+	warn := func(format string, args ...any) { texts = append(texts, fmt.Sprintf(format, args...)) }
 	for _, g := range x.goals {
 		switch {
 		case g.key == "detect-within" && x.Idle.Latest != nil && time.Duration(*x.Idle.Latest) > g.time:
@@ -46,6 +46,13 @@ func (x *Explanation) warnings(e keepalive.Options, every time.Duration) []strin
 			warn("keep-open=%s is too short for this system: the middlebox can drop the connection if a probe is lost or late.", text.Duration(g.time))
 		}
 	}
+	return texts
+}
+
+// warnings returns what surprises people about e. every is the time between answered probes.
+func (x *Explanation) warnings(e keepalive.Options, every time.Duration) []string {
+	w := []string{}
+	warn := func(format string, args ...any) { w = append(w, fmt.Sprintf(format, args...)) }
 	if e.Disabled {
 		switch x.System {
 		case "freebsd", "darwin", "dragonfly":
