@@ -30,7 +30,8 @@ The columns are:
 
 Connections that a listener accepts begin with the options of the listener.
 
-On a narrow terminal, columns are left out.
+On a narrow terminal, columns are left out. With --watch, rows that do not fit
+on the terminal are left out.
 
 The list has the sockets of all network namespaces that have a process or a
 file in /run/netns. To read other namespaces than its own, list needs
@@ -112,8 +113,11 @@ func (l *lister) run(cmd *cobra.Command) error {
 	}
 	filter.Closed = l.closed
 	out := cmd.OutOrStdout()
-	screen := screenOf(out)
 	for first := true; ; first = false {
+		screen := screenOf(out)
+		if l.watch == 0 {
+			screen.height = 0 // the terminal can scroll
+		}
 		stop := progress(cmd.ErrOrStderr(), "reading the sockets of this host")
 		table, err := sockets.List(filter)
 		stop()

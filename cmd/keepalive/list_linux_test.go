@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -402,6 +403,35 @@ func TestNarrowScreen(t *testing.T) {
 		assert.Equal(t, want, strings.Join(strings.Fields(title), " "), width)
 		for line := range strings.Lines(out.String()) {
 			assert.LessOrEqual(t, utf8.RuneCountInString(line), width+1)
+		}
+	}
+}
+
+// TestLowScreen leaves out rows, so that a page has as many lines as the screen.
+func TestLowScreen(t *testing.T) {
+	s := &sockets.Socket{State: sockets.Established}
+	for height, want := range map[int]string{
+		0:  "no more",
+		20: "no more",
+		16: "no more",
+		15: "… 2 more",
+		7:  "… 10 more",
+		3:  "… 10 more", // at least one row
+	} {
+		table := sockets.Table{Sockets: slices.Repeat([]*sockets.Socket{s}, 11)}
+		var out strings.Builder
+		require.NoError(t, writeTable(&out, table, screen{width: 60, height: height}))
+		if want == "no more" {
+			assert.NotContains(t, out.String(), "more", height)
+			continue
+		}
+		assert.Contains(t, out.String(), want+"\n", height)
+		if height > 6 {
+			lines := 0
+			for line := range strings.Lines(out.String() + "cursor") {
+				lines += max(1, (utf8.RuneCountInString(strings.TrimSpace(line))+59)/60)
+			}
+			assert.Equal(t, height, lines)
 		}
 	}
 }

@@ -8,14 +8,16 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 )
 
 // screen is the terminal that shows the output. Its zero value stands for a file or a pipe.
 type screen struct {
-	width int // 0: lines may have any length
-	color bool
+	width  int // 0: lines may have any length
+	height int // 0: there may be any number of lines
+	color  bool
 }
 
 // screenOf returns the screen that w writes to.
@@ -24,11 +26,11 @@ func screenOf(w io.Writer) screen {
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return screen{}
 	}
-	width, _, err := term.GetSize(int(f.Fd()))
+	width, height, err := term.GetSize(int(f.Fd()))
 	if err != nil || width < 20 {
-		width = 80
+		width, height = 80, 24
 	}
-	return screen{width: width, color: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+	return screen{width: width, height: height, color: os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 }
 
 // The colors of lines.
@@ -47,6 +49,20 @@ func (s screen) line(text string, color int) string {
 		text = fmt.Sprintf("\x1b[%dm%s\x1b[0m", color, text)
 	}
 	return text
+}
+
+// rows returns how many of n rows fit on one page, with a title above, and below them a blank line
+// and text. If not all fit, there is room for a line that states how many are missing.
+func (s screen) rows(n int, text string) int {
+	if s.height == 0 {
+		return n
+	}
+	const others = 3 // the title, the blank line, and the line of the cursor at the end
+	room := s.height - others - (utf8.RuneCountInString(text)+s.width-1)/s.width
+	if n <= room {
+		return n
+	}
+	return max(room-1, 1)
 }
 
 // nextPage returns what is between two pages: it clears a terminal, and separates pages in a file.

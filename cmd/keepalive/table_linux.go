@@ -155,8 +155,13 @@ func writeTable(w io.Writer, t sockets.Table, screen screen) error {
 		_, err := fmt.Fprintln(w, "No socket matches.", missing(t))
 		return err
 	}
-	writeRows(w, t.Sockets, screen)
-	_, err := fmt.Fprintf(w, "\n%s\n", summary(t))
+	last := summary(t)
+	shown := screen.rows(len(t.Sockets), last)
+	writeRows(w, t.Sockets[:shown], screen)
+	if more := len(t.Sockets) - shown; more > 0 {
+		fmt.Fprintf(w, "… %d more\n", more)
+	}
+	_, err := fmt.Fprintf(w, "\n%s\n", last)
 	return err
 }
 
