@@ -173,7 +173,7 @@ func TestDialGivenUp(t *testing.T) {
 		defer conn.Close()
 	}
 	if untranslated(err) {
-		t.Skipf("not supported here: qemu-user says %v", err)
+		t.Skipf("not supported here: qemu-user returns %v", err)
 	}
 	require.ErrorIs(t, err, unix.ETIMEDOUT)
 	assert.Equal(t, keepalive.Dead, keepalive.Diagnose(err))

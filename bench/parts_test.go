@@ -6,18 +6,10 @@ import (
 	"time"
 
 	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-// skipUnsupported skips a test of something that this system lacks.
-func skipUnsupported(t *testing.T, err error) {
-	t.Helper()
-	if errors.Is(err, errors.ErrUnsupported) {
-		t.Skip(err)
-	}
-	require.NoError(t, err)
-}
 
 // TestConnects: each variant sets what it should.
 func TestConnects(t *testing.T) {
@@ -33,10 +25,10 @@ func TestConnects(t *testing.T) {
 		defer near.Close()
 		defer far.Close()
 		o, err := keepalive.Get(near)
-		skipUnsupported(t, err)
+		testpeer.SkipIfUnsupported(t, err)
 		assert.Equal(t, name == none, o.Disabled, name)
 		o, err = keepalive.Get(far)
-		skipUnsupported(t, err)
+		testpeer.SkipIfUnsupported(t, err)
 		assert.Equal(t, name == none, o.Disabled, name)
 		if name != none {
 			assert.Equal(t, typical.Idle, o.Idle, name)
@@ -51,7 +43,7 @@ func TestTrial(t *testing.T) {
 	late := measureLateness()
 	took, err := c.measure()
 	lateness := late()
-	skipUnsupported(t, err)
+	testpeer.SkipIfUnsupported(t, err)
 	assert.GreaterOrEqual(t, took, c.promised)
 	assert.LessOrEqual(t, took, c.allowed()+lateness)
 }
@@ -73,7 +65,7 @@ func TestLoads(t *testing.T) {
 	const peers, every = 100, 300 * time.Millisecond
 	win := windows{4, 2 * every}
 	seen, err := measureLoads(peerLoads, peers, every, win)
-	skipUnsupported(t, err)
+	testpeer.SkipIfUnsupported(t, err)
 	for name, u := range seen {
 		assert.Len(t, u.CPU, win.n)
 		assert.InEpsilon(t, peers/every.Seconds(), spreadOf(u.Sent).median, 0.3, name)

@@ -208,7 +208,7 @@ func (r *run) once(key string, start func(t testing.TB) string) string {
 	switch {
 	case s.value != "":
 	case s.first.Skipped():
-		r.Skipf("%s: skipped, see %s", key, s.first.Name())
+		r.Skipf("not supported here: %s, see %s", key, s.first.Name())
 	default:
 		r.Fatalf("%s did not start, see %s", key, s.first.Name())
 	}

@@ -45,7 +45,7 @@ func (s server) start(t testing.TB) string {
 	if err != nil {
 		found, _ := filepath.Glob(s.find)
 		if len(found) == 0 {
-			const text = "the server is not installed: apt-get install %s"
+			const text = "not supported here: the server is not installed (apt-get install %s)"
 			if os.Getenv("CI") == "true" {
 				t.Fatalf(text, s.pkg)
 			}

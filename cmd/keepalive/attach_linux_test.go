@@ -31,10 +31,9 @@ func newCgroup(t *testing.T, name string) (dir string) {
 		dir = filepath.Join(mount, name)
 		err = os.Mkdir(dir, 0o755)
 	}
-	if err != nil && os.Getenv("CI") != "true" {
-		t.Skipf("cannot create a cgroup: %v", err)
+	if err != nil {
+		programtest.Skip(t, "create a cgroup: %v", err)
 	}
-	require.NoError(t, err)
 	t.Cleanup(func() {
 		deadline := time.Now().Add(10 * time.Second)
 		for err := error(unix.EBUSY); err == unix.EBUSY; { // until its processes have ended

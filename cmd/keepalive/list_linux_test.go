@@ -197,7 +197,7 @@ func TestCheckUnknown(t *testing.T) {
 
 // TestFailIfWithoutRights checks sockets of root as another user.
 func TestFailIfWithoutRights(t *testing.T) {
-	requireRoot(t)
+	programtest.NeedRoot(t)
 	_, filters := connect(t)
 	out, status := asNobody(t, append([]string{"list", "--fail-if", "detection>1h"}, filters[2:]...)...) // without --pid
 	assert.Equal(t, 1, status, "keepalive is off: %s", out)

@@ -17,7 +17,7 @@ import (
 // TestListAndSetPrograms lists and changes the connections of real programs, and compares the result with
 // what the kernel reports for each descriptor.
 func TestListAndSetPrograms(t *testing.T) {
-	requireRoot(t)
+	programtest.NeedRoot(t)
 	for _, p := range programtest.Programs {
 		t.Run(p.Name, func(t *testing.T) {
 			t.Parallel()

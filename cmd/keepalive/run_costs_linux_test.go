@@ -17,7 +17,7 @@ var costs = flag.Bool("costs", false, "measure what keepalive run costs, on a ma
 // TestRunCosts compares a program with itself under keepalive run, alternately.
 func TestRunCosts(t *testing.T) {
 	if !*costs {
-		t.Skip("a busy machine measures itself: use the flag -costs")
+		t.Skip("not selected: use the flag -costs on an idle machine")
 	}
 	requirePrograms(t, "gcc")
 	program := filepath.Join(t.TempDir(), "cost")

@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/programtest"
 )
 
 // output runs cmd and returns what it writes to its two streams, and its exit status, or 128 and the
@@ -180,7 +182,7 @@ func TestRunRefused(t *testing.T) {
 }
 
 func TestRunVerbose(t *testing.T) {
-	requireRoot(t)
+	programtest.NeedRoot(t)
 	for _, u := range users {
 		_, stderr, status := output(t, runCommand(t, u, "-v", "--mechanism=seccomp", "idle=1m", "true"))
 		assert.Zero(t, status)
@@ -196,7 +198,7 @@ func TestRunVerbose(t *testing.T) {
 
 // The supervisor finds the program in /proc only if that is the one of its PID namespace.
 func TestRunOtherProc(t *testing.T) {
-	requireRoot(t)
+	programtest.NeedRoot(t)
 	requirePrograms(t, "unshare")
 	cmd := exec.Command("unshare", "--pid", "--fork", keepaliveBinary(t), "run", "--mechanism=seccomp", "on", "true")
 	_, stderr, status := output(t, cmd)
@@ -206,7 +208,7 @@ func TestRunOtherProc(t *testing.T) {
 
 // A program that enters another network namespace gets sockets of that one.
 func TestRunOtherNetwork(t *testing.T) {
-	requireRoot(t)
+	programtest.NeedRoot(t)
 	requirePrograms(t, "unshare", "python3")
 	host, port, err := net.SplitHostPort(silentServer(t))
 	require.NoError(t, err)
@@ -220,7 +222,7 @@ func TestRunOtherNetwork(t *testing.T) {
 
 // The sockets of a program that changes its user belong to the new one.
 func TestRunOtherUser(t *testing.T) {
-	requireRoot(t)
+	programtest.NeedRoot(t)
 	requirePrograms(t, "python3")
 	const program = `
 import os, socket
@@ -235,7 +237,7 @@ print(os.fstat(s.fileno()).st_uid, os.fstat(s.fileno()).st_gid)`
 
 // A program inherits TCP sockets with the options, and other files as they are.
 func TestRunInherited(t *testing.T) {
-	requireRoot(t)
+	programtest.NeedRoot(t)
 	var config net.ListenConfig
 	config.SetMultipathTCP(false) // has no user timeout
 	l, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")

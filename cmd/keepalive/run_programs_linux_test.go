@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/programtest"
 )
 
 var allPrograms = flag.Bool("programs", false, "test keepalive run also with the programs that CI does not have")
@@ -164,16 +165,12 @@ func pairC(name string, flags ...string) program {
 	}}
 }
 
-// requireMultilib skips the test if gcc has no C library for 32-bit programs. CI has it.
+// requireMultilib skips the test if gcc has no C library for 32-bit programs.
 func requireMultilib(t *testing.T) {
 	path, err := exec.Command("gcc", "-m32", "-print-file-name=libc.so").Output()
-	if err == nil && filepath.IsAbs(string(path)) {
-		return
+	if err != nil || !filepath.IsAbs(string(path)) {
+		programtest.Skip(t, "gcc-multilib is not installed")
 	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("gcc-multilib is not installed")
-	}
-	t.Skip("gcc-multilib is not installed")
 }
 
 func hidden(p program) program {
@@ -187,7 +184,7 @@ func requireVisible(t *testing.T) {
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	require.NoError(t, err)
 	if strings.Contains(string(mounts), ",hidepid=") {
-		t.Skip("/proc is mounted with hidepid")
+		t.Skip("not supported here: /proc is mounted with hidepid")
 	}
 }
 
@@ -245,11 +242,11 @@ type user struct {
 var users = []user{{"root", 0}, {"nobody", 65534}}
 
 func TestRunPrograms(t *testing.T) {
-	requireRoot(t)
+	programtest.NeedRoot(t)
 	for _, p := range programs {
 		t.Run(p.name, func(t *testing.T) {
 			if p.byHand && !*allPrograms {
-				t.Skip("not on CI: use the flag -programs")
+				t.Skip("not selected: use the flag -programs")
 			}
 			requirePrograms(t, p.needs...)
 			for _, u := range users {
@@ -364,20 +361,9 @@ var buildOnce = sync.OnceValues(func() (path string, err error) {
 	return path, nil
 })
 
-func requireRoot(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("not supported here: this test needs root")
-	}
-}
-
-// requirePrograms skips the test if a program is not installed. CI has them all.
+// requirePrograms skips the test if a program is not installed.
 func requirePrograms(t *testing.T, names ...string) {
 	for _, name := range names {
-		if _, err := exec.LookPath(name); err != nil {
-			if os.Getenv("CI") == "true" {
-				t.Fatal(err)
-			}
-			t.Skip(err)
-		}
+		programtest.Need(t, name)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/programtest"
 )
 
 var table = flag.Bool("table", false, "compare keepalive run with LD_PRELOAD of Debian's libkeepalive0")
@@ -18,9 +20,9 @@ var table = flag.Bool("table", false, "compare keepalive run with LD_PRELOAD of 
 // TestRunTable writes a table of the options that the connections of programs have.
 func TestRunTable(t *testing.T) {
 	if !*table {
-		t.Skip("not on CI: use the flag -table")
+		t.Skip("not selected: use the flag -table")
 	}
-	requireRoot(t)
+	programtest.NeedRoot(t)
 	run := []string{keepaliveBinary(t), "run", testOptions}
 	nobody := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	ways := []struct {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/programtest"
 	"github.com/go-keepalive/keepalive/internal/netns"
 	"github.com/go-keepalive/keepalive/internal/realtime"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
@@ -217,9 +218,7 @@ Files that set them at boot:
 
 // TestSystemRights: without rights, the error names them, and with CAP_NET_ADMIN alone it works.
 func TestSystemRights(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("not supported here: giving up rights takes root")
-	}
+	programtest.NeedRoot(t)
 	netns.Run(t, netns.New, func() {
 		// The system call, and not package syscall, which would change all threads.
 		if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, 65534, 65534, 65534); errno != 0 {

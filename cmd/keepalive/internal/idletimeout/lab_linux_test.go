@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/programtest"
 	"github.com/go-keepalive/keepalive/internal/realtime"
 )
 
@@ -89,24 +90,10 @@ func acceptAll(listener net.Listener, closeAfter time.Duration) error {
 	}
 }
 
-// need skips a test that lacks a program or a right. In CI it fails.
-func need(t testing.TB, missing string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("not supported here: %s", missing)
-	}
-	t.Skipf("not supported here: %s", missing)
-}
-
+// needProgram returns the path of a program. Some folders are not in the PATH of every user.
 func needProgram(t testing.TB, name string) string {
 	t.Helper()
-	for _, dir := range []string{"", "/usr/sbin/", "/sbin/"} { // not in the PATH of every user
-		if path, err := exec.LookPath(dir + name); err == nil {
-			return path
-		}
-	}
-	need(t, name+" is not installed")
-	return ""
+	return programtest.Need(t, name, "/usr/sbin/"+name, "/sbin/"+name)
 }
 
 func command(t testing.TB, stdin string, args ...string) {
@@ -132,9 +119,7 @@ type labConfig struct {
 var labs atomic.Int32
 
 func newLab(t testing.TB, config labConfig) lab {
-	if os.Getuid() != 0 {
-		need(t, "network namespaces take root")
-	}
+	programtest.NeedRoot(t)
 	n := labs.Add(1)
 	name := func(part string) string { return fmt.Sprintf("kap%s%d-%d", part, n, os.Getpid()) }
 	l := lab{name("c"), name("r"), name("s")}

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/programtest"
 	"github.com/go-keepalive/keepalive/internal/realtime"
 )
 
@@ -201,9 +202,7 @@ http {
 
 func TestSSHServer(t *testing.T) {
 	realtime.Test(func(t testing.TB) {
-		if os.Getuid() != 0 {
-			need(t, "sshd takes root")
-		}
+		programtest.NeedRoot(t)
 		addr, port := freeAddr(t)
 		key := filepath.Join(folder(t), "key")
 		sshd := needProgram(t, "sshd")
@@ -246,11 +245,7 @@ func TestRedis(t *testing.T) {
 func TestPostgreSQL(t *testing.T) {
 	realtime.Test(func(t testing.TB) {
 		addr, port := freeAddr(t)
-		found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
-		if len(found) == 0 {
-			need(t, "postgresql is not installed")
-		}
-		bin := filepath.Dir(found[len(found)-1])
+		bin := filepath.Dir(programtest.Need(t, "/usr/lib/postgresql/*/bin/initdb"))
 		dir := folder(t)
 		var attr syscall.SysProcAttr
 		if os.Getuid() == 0 { // which PostgreSQL refuses

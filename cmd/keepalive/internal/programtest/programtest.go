@@ -60,8 +60,28 @@ const timeout = 30 * time.Second
 //go:embed testdata
 var testdata embed.FS
 
-// Need returns the path of a program. It skips the test if there is none, except in CI.
-func Need(t *testing.T, names ...string) string {
+// Skip skips the test, because this machine lacks something. In CI, which has everything, it fails
+// the test.
+func Skip(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatalf("not supported here: "+format, args...)
+	}
+	t.Skipf("not supported here: "+format, args...)
+}
+
+// NeedRoot skips the test if the user is not root.
+func NeedRoot(t testing.TB) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		Skip(t, "this test needs root")
+	}
+}
+
+// Need returns the path of the first of these programs that is installed. A name can be a path, also
+// with wildcards. If none is installed, Need skips the test.
+func Need(t testing.TB, names ...string) string {
+	t.Helper()
 	for _, name := range names {
 		if path, err := exec.LookPath(name); err == nil {
 			return path
@@ -70,10 +90,7 @@ func Need(t *testing.T, names ...string) string {
 			return found[len(found)-1]
 		}
 	}
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not installed", names[0])
-	}
-	t.Skipf("%s is not installed", names[0])
+	Skip(t, "%s is not installed", names[0])
 	return ""
 }
 

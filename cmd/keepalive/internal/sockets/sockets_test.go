@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/programtest"
 )
 
 // TestListAgrees compares the options of 10,000 sockets with what the programs that own them
@@ -143,7 +144,7 @@ func TestGone(t *testing.T) {
 // TestNamespaces lists and changes the sockets of a program in namespaces of its own, as a
 // container has them.
 func TestNamespaces(t *testing.T) {
-	needRoot(t)
+	programtest.NeedRoot(t)
 	c := start(t, &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWNS,
 		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
@@ -170,7 +171,7 @@ func TestNamespaces(t *testing.T) {
 
 // TestWithoutRights lists sockets of root as another user.
 func TestWithoutRights(t *testing.T) {
-	needRoot(t)
+	programtest.NeedRoot(t)
 	ln, err := net.Listen("tcp4", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer ln.Close()
@@ -217,7 +218,7 @@ var asNobody = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, 
 
 // TestOwnProcesses lists and changes the sockets of a user's own process.
 func TestOwnProcesses(t *testing.T) {
-	needRoot(t)
+	programtest.NeedRoot(t)
 	server := start(t, asNobody, "serve", "tcp")
 	addr := netip.MustParseAddrPort(server.line(t))
 	c := start(t, asNobody, "list", strconv.Itoa(int(addr.Port())))
@@ -229,12 +230,6 @@ func TestOwnProcesses(t *testing.T) {
 	assert.Equal(t, "<nil>", c.line(t))
 	server.say("connect")
 	assert.Contains(t, server.line(t), "idle=55s")
-}
-
-func needRoot(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("not supported here: this test needs root")
-	}
 }
 
 func TestUnitOf(t *testing.T) {

@@ -49,12 +49,12 @@ func check(t testing.TB, conn net.Conn, want keepalive.Options) {
 	assert.Equal(t, want, got, "%T", conn)
 }
 
-// Need skips t where Options cannot be had in full.
+// Need skips the test if this system does not support all of Options.
 func Need(t testing.TB) {
 	t.Helper()
 	err := Options.Validate()
 	if errors.Is(err, errors.ErrUnsupported) {
-		t.Skipf("not on this system: %v", err)
+		t.Skipf("not supported here: %v", err)
 	}
 	require.NoError(t, err)
 }

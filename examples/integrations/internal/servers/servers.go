@@ -113,7 +113,7 @@ func postgresBin(t testing.TB) string {
 // missing ends a test whose server is not installed. CI installs them all.
 func missing(t testing.TB, debianPackage string) {
 	t.Helper()
-	const text = "the server is not installed; on Debian: apt-get install %s"
+	const text = "not supported here: the server is not installed (apt-get install %s)"
 	if os.Getenv("CI") == "true" {
 		t.Fatalf(text, debianPackage)
 	}
