@@ -27,6 +27,7 @@ import (
 
 	"github.com/go-keepalive/keepalive"
 	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/programtest"
+	"github.com/go-keepalive/keepalive/internal/testpeer"
 )
 
 // TestMain runs this binary in a cgroup made by Enter, or without bpf(2), if the environment says so.
@@ -361,13 +362,7 @@ except OSError as e:
 	peer, err := l.Accept()
 	require.NoError(t, err)
 	defer peer.Close()
-	raw, err := peer.(*net.TCPConn).SyscallConn()
-	require.NoError(t, err)
-	dropAll := unix.SockFprog{Len: 1, Filter: &unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: 0}}
-	require.NoError(t, raw.Control(func(fd uintptr) {
-		err = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &dropAll)
-	}))
-	require.NoError(t, err)
+	require.NoError(t, testpeer.Filter(peer.(*net.TCPConn), true))
 	fmt.Fprintln(stdin)
 	var values []any
 	assert.NoError(t, out.Decode(&values))
@@ -405,7 +400,6 @@ func TestAttachFails(t *testing.T) {
 	dir := newCgroup(t, "")
 	inner := newCgroup(t, dir)
 	require.NoError(t, Attach(inner, Settings{Options: some}))
-	require.NoError(t, Detach(inner))
 	exclusive, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Type: ebpf.SockOps, AttachType: ebpf.AttachCGroupSockOps, License: "MIT",
 		Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 1), asm.Return()},
@@ -418,15 +412,28 @@ func TestAttachFails(t *testing.T) {
 	require.NoError(t, link.RawAttachProgram(link.RawAttachProgramOptions{
 		Target: int(f.Fd()), Program: exclusive, Attach: ebpf.AttachCGroupSockOps,
 	}))
-	err = Attach(inner, Settings{Options: some})
-	require.ErrorContains(t, err, "no further one is allowed")
-	assert.NotContains(t, err.Error(), "\n")
 	i, err := os.Open(inner)
 	require.NoError(t, err)
 	defer i.Close()
-	programs, err := attached(i)
-	require.NoError(t, err)
-	assert.Equal(t, attachedPrograms{}, programs)
+	for _, want := range []int{1, 0} { // programs of each kind
+		err = Attach(inner, Settings{Options: keepalive.Options{Count: 9}})
+		require.ErrorContains(t, err, "no further one is allowed")
+		assert.NotContains(t, err.Error(), "\n")
+		programs, err := attached(i)
+		require.NoError(t, err)
+		defer programs.Close()
+		for kind := range programs {
+			require.Len(t, programs[kind], want)
+			for _, p := range programs[kind] {
+				st, err := readState(p)
+				require.NoError(t, err)
+				assert.Equal(t, some, st.settings().Options)
+			}
+		}
+		if want > 0 {
+			require.NoError(t, Detach(inner))
+		}
+	}
 }
 
 func TestFind(t *testing.T) {

@@ -45,6 +45,19 @@ func host(system string, replaces bool) Host {
 	}
 }
 
+// TestHost: the fake Linux agrees with package keepalive.
+func TestHost(t *testing.T) {
+	fake, r := host("linux", true), rand.New(rand.NewPCG(1, 2))
+	if h := (Host{Detect: keepalive.Options.DetectionTime}); !h.UserTimeoutReplacesCount() {
+		t.Skip("not supported here: the fake system is Linux")
+	}
+	for range 1000 {
+		o := keepalive.Options{Idle: time.Duration(1 + r.Int64N(int64(time.Minute))), Interval: time.Duration(1 + r.Int64N(int64(time.Minute))),
+			Count: 1 + r.IntN(9), UserTimeout: time.Duration(r.IntN(2) * r.IntN(int(5*time.Minute)))}
+		require.Equal(t, o.DetectionTime(), fake.Detect(o), o.String())
+	}
+}
+
 func explained(t *testing.T, h Host, text string, connections int) *Explanation {
 	t.Helper()
 	var o keepalive.Options
