@@ -157,7 +157,10 @@ func (p *pathCommand) run(ctx context.Context, address string) error {
 			return err
 		}
 	} else {
-		write("\n%s", wrap(p.text(result), 79))
+		write("\n")
+		for paragraph := range strings.Lines(p.text(result)) {
+			write("%s", text.Wrap("", paragraph))
+		}
 	}
 	if writeErr != nil {
 		return writeErr
@@ -375,27 +378,4 @@ func atMost(d time.Duration) string {
 		return atLeast(d + time.Second/10 - 1)
 	}
 	return atLeast(d + time.Second - 1)
-}
-
-// wrap breaks the lines of text.
-func wrap(text string, width int) string {
-	var b strings.Builder
-	for line := range strings.Lines(text) {
-		column := 0
-		for word := range strings.FieldsSeq(line) {
-			switch {
-			case column == 0:
-			case column+1+len(word) > width:
-				b.WriteByte('\n')
-				column = 0
-			default:
-				b.WriteByte(' ')
-				column++
-			}
-			b.WriteString(word)
-			column += len(word)
-		}
-		b.WriteByte('\n')
-	}
-	return b.String()
 }

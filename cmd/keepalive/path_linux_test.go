@@ -262,11 +262,6 @@ func TestPathSendsNothing(t *testing.T) {
 	assert.Zero(t, <-data)
 }
 
-func TestWrap(t *testing.T) {
-	assert.Equal(t, "aaa bb\ncccc\nd e\n", wrap("aaa bb cccc\nd e", 7))
-	assert.Equal(t, "much-longer\nx\n", wrap("much-longer x", 7))
-}
-
 // TestStatusLineNoTerminal: a file gets no progress line.
 func TestStatusLineNoTerminal(t *testing.T) {
 	f, err := os.Create(filepath.Join(t.TempDir(), "out"))

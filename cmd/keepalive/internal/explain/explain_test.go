@@ -326,7 +326,7 @@ func TestAnyOptions(t *testing.T) {
 		require.NoError(t, err)
 		text := texts(t, x)
 		for line := range strings.Lines(text) {
-			require.LessOrEqual(t, len([]rune(line)), Width+len("\n"), "%v on %s:\n%s", o, h.System, text)
+			require.LessOrEqual(t, len([]rune(line)), 80+len("\n"), "%v on %s:\n%s", o, h.System, text)
 			require.NotContains(t, line, " \n", "%v on %s:\n%s", o, h.System, text)
 		}
 		require.Positive(t, x.Settings.Idle)

@@ -12,9 +12,6 @@ import (
 	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/text"
 )
 
-// Width is the number of columns of the text.
-const Width = 80
-
 // WriteText writes x for people.
 func (x *Explanation) WriteText(w io.Writer) error {
 	b := new(strings.Builder)
@@ -187,7 +184,7 @@ func drawTimeline(b *strings.Builder, label string, events []Event) {
 	last := len(events) - 1
 	times := make([]string, len(events))
 	widths := make([]int, len(events))
-	room := Width - 1 - margin
+	room := text.Width - 1 - margin
 	for i, e := range events {
 		times[i] = text.Duration(time.Duration(e.At))
 		if e.Name == gap {
@@ -223,24 +220,7 @@ func drawTimeline(b *strings.Builder, label string, events []Event) {
 	fmt.Fprintf(b, "%*s%s\n", margin, "", bottom.String())
 }
 
-// wrap writes text in lines of at most Width-1 columns. prefix stands before the first one, and
-// blanks before the others.
-func wrap(b *strings.Builder, prefix, text string) {
-	line := prefix
-	empty := true
-	for word := range strings.FieldsSeq(text) {
-		if !empty && len([]rune(line))+1+len([]rune(word)) > Width-1 {
-			b.WriteString(line + "\n")
-			line, empty = strings.Repeat(" ", len(prefix)), true
-		}
-		if !empty {
-			line += " "
-		}
-		line += word
-		empty = false
-	}
-	b.WriteString(line + "\n")
-}
+func wrap(b *strings.Builder, prefix, s string) { b.WriteString(text.Wrap(prefix, s)) }
 
 // sentence returns text with a capital letter and a full stop.
 func sentence(text string) string { return strings.ToUpper(text[:1]) + text[1:] + "." }

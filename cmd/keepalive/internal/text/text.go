@@ -5,7 +5,31 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
+
+// Width is the number of columns that texts are written for.
+const Width = 80
+
+// Wrap breaks text into lines of at most Width-1 columns, if its words allow that. prefix is before
+// the first line, and as many blanks are before the others. The result ends with a newline.
+func Wrap(prefix, text string) string {
+	var b strings.Builder
+	line := prefix
+	empty := true
+	for word := range strings.FieldsSeq(text) {
+		if !empty && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > Width-1 {
+			b.WriteString(line + "\n")
+			line, empty = strings.Repeat(" ", utf8.RuneCountInString(prefix)), true
+		}
+		if !empty {
+			line += " "
+		}
+		line += word
+		empty = false
+	}
+	return b.String() + line + "\n"
+}
 
 // Duration returns d without zeros at the end, and without digits that do not matter.
 func Duration(d time.Duration) string {
