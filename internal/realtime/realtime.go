@@ -25,7 +25,7 @@ const (
 	tolerable = 100 * time.Millisecond
 )
 
-// Test returns a parallel test that runs f. Beside f a control timer measures how
+// Test returns a parallel test that runs f. Meanwhile, a control timer measures how
 // late this machine's timers are. If f fails and the control timer was late by
 // more than 100 ms, the machine has spoiled the measurement and f runs again,
 // five times at the most. If f fails and the control timer was on time, the test

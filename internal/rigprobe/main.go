@@ -1,6 +1,6 @@
 //go:build linux || windows
 
-// Command rigprobe says on one line where it really runs, so that a rig in .ci can prove that it is what it claims to be.
+// Command rigprobe prints a line about where it really runs, so that a rig in .ci can prove that it is what it claims to be.
 package main
 
 import (

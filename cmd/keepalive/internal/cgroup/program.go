@@ -58,7 +58,7 @@ const (
 type Counters struct {
 	Connections uint64 // connections on which the settings were set
 	Ignored     uint64 // setsockopt calls of programs that had no effect
-	Failed      uint64 // options that the kernel did not set, or of which it did not record that a program set them
+	Failed      uint64 // options that could not be set or, with AllowOverride, calls that could not be recorded
 }
 
 func newState(s Settings) state {

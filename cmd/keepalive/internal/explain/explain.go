@@ -21,7 +21,7 @@ type Explanation struct {
 	Options     string      `json:"options"` // as given
 	KeepAlive   bool        `json:"keepalive"`
 	Settings    Settings    `json:"settings"`
-	Probes      int64       `json:"probes"` // that an idle connection sends before it is dropped
+	Probes      int64       `json:"probes"` // that an idle connection sends before it is dropped, or 0 if not known
 	Idle        Detection   `json:"idle_connection"`
 	InFlight    Detection   `json:"data_in_flight"`
 	Middleboxes []Middlebox `json:"middleboxes"`
@@ -46,7 +46,7 @@ type Settings struct {
 	Defaults    []string `json:"from_system"`          // the keys that OPTIONS does not name
 }
 
-// Seconds is a Duration that JSON has in seconds.
+// Seconds is a Duration that is a number of seconds in JSON.
 type Seconds time.Duration
 
 func (s Seconds) MarshalJSON() ([]byte, error) { return json.Marshal(float64(s) / 1e9) }
@@ -124,7 +124,8 @@ type Host struct {
 // never is what Detect returns if keepalive is off.
 const never = time.Duration(math.MaxInt64)
 
-// Explain explains o on host h. text is what o was parsed from.
+// Explain explains o on host h. text is what o was parsed from. connections is the number of idle
+// connections for Traffic, at least 1. Explain returns an error if the system has no keepalive.
 func Explain(h Host, text string, o keepalive.Options, connections int) (*Explanation, error) {
 	e := h.effective(o)
 	detection := h.Detect(o)
@@ -234,8 +235,7 @@ func (h Host) late(d time.Duration) time.Duration {
 	return d
 }
 
-// idle explains an idle connection. every is the time between answered probes. probes is 0 if
-// their number is not known.
+// idle explains an idle connection. every is the time between answered probes.
 func (h Host) idle(e keepalive.Options, detection, every time.Duration) (d Detection, probes int64) {
 	if e.Disabled {
 		return unknown("keepalive is off, so no probes are sent"), 0

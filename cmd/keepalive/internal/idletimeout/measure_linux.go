@@ -56,8 +56,8 @@ type measurement struct {
 	failed   error         // that ends the measurement
 }
 
-// Measure measures the idle timeout of the path to a server. If ctx is done before the end,
-// it returns what is known so far and the error of ctx.
+// Measure measures the idle timeout of the path to a server. If it returns an error, for example
+// because ctx is done, the result has what is known so far.
 func Measure(ctx context.Context, config Config) (Result, error) {
 	first, err := dial(ctx, config.Address)
 	if errors.Is(err, syscall.ECONNRESET) { // the server has reset it at once, as it may do later

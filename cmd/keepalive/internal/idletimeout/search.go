@@ -91,9 +91,9 @@ type search struct {
 
 // Limits are the bounds of a measurement.
 type Limits struct {
-	Max         time.Duration // the longest idle time
+	Max         time.Duration // the longest idle time, at least 2s
 	Precision   time.Duration // the width of the range that is narrow enough, or 0 for a second or 2 %
-	Connections int           // that are open at the same time
+	Connections int           // that are open at the same time, at least 8
 }
 
 func newSearch(n network, limits Limits) *search {

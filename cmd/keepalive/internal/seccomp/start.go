@@ -18,11 +18,10 @@ import (
 	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/descriptor"
 )
 
-// Start makes sure that the program which the calling goroutine executes next has options o on
-// all of its TCP sockets. It locks the goroutine to its thread. If it returns an error, this
-// process must end.
+// Start prepares the calling goroutine to execute a program that has the options o on all of its TCP
+// sockets. It locks the goroutine to its thread. If it returns an error, this process must end.
 //
-// The supervisor is this program, run with the arguments in command and those of [Supervise].
+// The supervisor is this program. It gets the arguments in command, and then those of [Supervise].
 func Start(o keepalive.Options, command ...string) error {
 	if !slices.ContainsFunc(abis, func(a abi) bool { return a.goarch == runtime.GOARCH }) {
 		return fmt.Errorf("seccomp: the numbers of the system calls of %s are not known: use --mechanism=cgroup as root", runtime.GOARCH)
@@ -146,7 +145,7 @@ func newSocketOptions(set *keepalive.Options) (keepalive.Options, error) {
 	return o, err
 }
 
-// Gaps returns what Start does not cover in this process.
+// Gaps returns texts about what is not covered in this process after Start.
 func Gaps() []string {
 	gaps := []string{
 		"sockets made by io_uring",

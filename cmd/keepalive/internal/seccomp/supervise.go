@@ -20,8 +20,9 @@ const (
 	standby   = "standby"
 )
 
-// Supervise runs a supervisor. Start and Supervise itself execute it in processes of their own:
-// this program, with the arguments in command, the role, and o as text.
+// Supervise plays one of the roles below. A supervisor returns when no process has the filter any
+// more. Start and Supervise execute this program with the arguments command, role and the text of o.
+// With these arguments, the program must call Supervise.
 func Supervise(role string, o keepalive.Options, command ...string) error {
 	// To stop a service, systemd sends SIGTERM to all of its processes. The supervisor must
 	// stay until the program has ended. Without SIGXFSZ, writes return an error.

@@ -11,7 +11,7 @@ import (
 // field are alternatives.
 type Filter struct {
 	PIDs       []int
-	Names      []string // of processes
+	Names      []string // of processes, see Process.Name
 	Ports      []uint16 // local or remote
 	Remotes    []netip.Prefix
 	States     []State
@@ -20,7 +20,7 @@ type Filter struct {
 	WithoutKeepalive bool // connections on which keepalive is off
 	Suspect          bool // connections whose peer is suspect
 
-	Closed bool // also connections that their program has closed
+	Closed bool // also sockets for which Socket.Closed returns true
 }
 
 // Empty reports whether f selects all sockets that programs hold.

@@ -29,8 +29,8 @@ type Table struct {
 }
 
 // List returns the sockets that match f, with their options, in the order of their processes and
-// addresses. With the rights for it, it covers the network namespaces of all processes, and those
-// in /run/netns.
+// addresses. Unless f names network namespaces, it covers those of all processes and those in
+// /run/netns, as far as this process may enter them.
 func List(f Filter) (Table, error) {
 	t, err := find(f)
 	if err != nil {

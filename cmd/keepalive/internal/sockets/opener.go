@@ -16,7 +16,7 @@ import (
 // ErrGone means that the socket does not exist any more.
 var ErrGone = errors.New("closed meanwhile")
 
-// ErrDenied means that this process may not see the process that holds the socket.
+// ErrDenied means that this process may not duplicate the sockets of the process that holds it.
 var ErrDenied = errors.New("no right: requires CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH")
 
 // opener duplicates the sockets of other processes. It keeps the last process open.

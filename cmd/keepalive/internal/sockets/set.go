@@ -19,10 +19,12 @@ type Change struct {
 	Err   error
 }
 
-// Set sets options on sockets that List returned, and reads them back. Err of a change matches
+// Set sets opts on sockets that List or Find returned, and reads the options back. Err of a change
+// matches
 //
 //   - [ErrGone] if the socket was closed since;
-//   - [errors.ErrUnsupported] if an option is missing. All others are set.
+//   - [ErrDenied] if this process may not duplicate the socket;
+//   - [errors.ErrUnsupported] if the socket does not have one of the options. All others are set.
 func Set(sockets []*Socket, opts keepalive.Options) []Change {
 	changes := make([]Change, len(sockets))
 	each(sockets, func(o *opener, i int) {

@@ -32,11 +32,11 @@ type Socket struct {
 	UID       uint32 // the owner's user ID
 	Namespace uint64 // inode number of the network namespace
 
-	// Owners are the processes that hold the socket. It is empty if none does, or if this process
-	// may not see them.
+	// Owners are the descriptors of the socket in all processes. It is empty if no process holds
+	// the socket, or if this process may not see which one does.
 	Owners []Owner
 
-	// Info is the state of the connection. A socket that is not connected has none.
+	// Info is the state of the connection. All fields are -1 if the socket is not connected.
 	Info keepalive.Info
 
 	// Options are the options in effect, or nil if they could not be read.
@@ -53,7 +53,7 @@ type Socket struct {
 	path   bool // of a Multipath TCP socket
 }
 
-// Owner is a descriptor of a process.
+// Owner is a descriptor in a process.
 type Owner struct {
 	*Process
 	FD int
@@ -74,13 +74,13 @@ type Derived struct {
 	Known   bool // Enabled is valid
 	Enabled bool // keepalive is on
 
-	// MinIdle is a lower bound of the idle time, or 0 if it is not known. It is the idle
-	// time itself if no segment has arrived since the kernel started the timer. If the
-	// interval is longer than the idle time, MinIdle can be a bound of the interval.
+	// MinIdle is a lower bound of the idle time, or 0 if none is known. It is equal to the idle
+	// time if no segment has arrived since the kernel started the timer. If the interval is
+	// longer than the idle time, MinIdle can be a bound of the interval instead.
 	MinIdle time.Duration
 }
 
-// Keepalive reports whether keepalive is on, if that is known.
+// Keepalive reports whether keepalive is on. If that is not known, known is false.
 func (s *Socket) Keepalive() (on, known bool) {
 	if s.Options != nil {
 		return !s.Options.Disabled, true
@@ -88,7 +88,7 @@ func (s *Socket) Keepalive() (on, known bool) {
 	return s.Derived.Enabled, s.Derived.Known
 }
 
-// Suspect reports whether the peer is probably dead, if that is known.
+// Suspect reports whether the peer is probably dead. If that is not known, known is false.
 func (s *Socket) Suspect() (suspect, known bool) {
 	switch {
 	case !s.State.Connected() || s.Closed():

@@ -129,7 +129,7 @@ func find(parameters []Parameter, option string) (Parameter, bool) {
 	return Parameter{}, false
 }
 
-// BootFile is a good name for the file of Persist.
+// BootFile is the default name for the file of Persist.
 const BootFile = "/etc/sysctl.d/60-keepalive.conf"
 
 // A BootSetting is a line of a file that sets a sysctl at boot.
@@ -141,8 +141,8 @@ type BootSetting struct {
 	Last  bool   `json:"in_effect_at_boot"` // no later line sets the sysctl
 }
 
-// Command returns the command with which an administrator makes changes on a system on
-// which Set does not, or "".
+// Command returns the command with which an administrator makes changes on a system other than
+// Linux, or "" if none is known.
 func Command(system string, changes []Change) string {
 	var b strings.Builder
 	switch system {

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Read returns the value of a sysctl. ok is false if there is none.
+// Read returns the value of a sysctl, in its unit. ok is false if there is no such sysctl.
 func Read(name string) (value int64, ok bool, err error) {
 	v, err := unix.SysctlUint32(name)
 	if errors.Is(err, unix.ENOENT) {

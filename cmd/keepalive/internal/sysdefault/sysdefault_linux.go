@@ -15,7 +15,7 @@ import (
 // of the thread that opens it.
 func file(name string) string { return "/proc/sys/" + strings.ReplaceAll(name, ".", "/") }
 
-// Read returns the value of a sysctl. ok is false if there is none.
+// Read returns the value of a sysctl, in its unit. ok is false if there is no such sysctl.
 func Read(name string) (value int64, ok bool, err error) {
 	b, err := os.ReadFile(file(name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -34,7 +34,7 @@ func Namespace() string {
 	return ns
 }
 
-// Check sets Old of each change, and returns an error if a change is not allowed.
+// Check sets Old of each change. It returns an error if this process may not make a change.
 func Check(changes []Change) error {
 	files, err := open(changes)
 	for _, f := range files {
@@ -43,8 +43,8 @@ func Check(changes []Change) error {
 	return err
 }
 
-// Apply makes all changes, calls then, and reads the values back. If anything fails, it restores
-// the values that were there before.
+// Apply makes all changes, reads the values back, and calls then. It sets Old of each change. If
+// anything fails, it restores the old values.
 func Apply(changes []Change, then func() error) (err error) {
 	files, err := open(changes)
 	defer func() {

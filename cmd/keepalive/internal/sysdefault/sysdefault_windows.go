@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/windows/registry"
 )
 
-// Read returns a value of the registry. ok is false if there is none, so that the default of
-// Windows is in effect.
+// Read returns a value of the registry, in its unit. If ok is false, there is no such value, and the
+// default of Windows is in effect.
 func Read(name string) (value int64, ok bool, err error) {
 	k, err := registry.OpenKey(registry.LOCAL_MACHINE, registryKey, registry.QUERY_VALUE)
 	if errors.Is(err, registry.ErrNotExist) {
