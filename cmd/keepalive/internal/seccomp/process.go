@@ -16,8 +16,9 @@ import (
 	"github.com/go-keepalive/keepalive"
 )
 
-// firstFile is the descriptor of the first file that a process of self gets.
-const firstFile = 3
+// conn is the descriptor of the first file that a process of self gets: the supervisor's side of
+// the connection to Start. A standby has it, too, because it replies if the supervisor cannot.
+const conn = 3
 
 // self returns this program with the arguments of [Supervise]. It uses no terminal, folder or
 // environment of this process.
@@ -77,33 +78,33 @@ func (s *supervisorProcess) give(l listener) error {
 	return nil
 }
 
-// takeListener is the supervisor's side of give. The supervisor calls reply when it is ready, or
-// with an error.
-func takeListener() (l listener, reply func(error), err error) {
-	const conn = firstFile
+// takeListener is the supervisor's side of give.
+func takeListener() (listener, error) {
 	unix.CloseOnExec(conn)
 	control := make([]byte, unix.CmsgSpace(4))
 	_, n, _, _, err := unix.Recvmsg(conn, make([]byte, 1), control, unix.MSG_CMSG_CLOEXEC)
 	if err != nil {
-		return -1, nil, fmt.Errorf("recvmsg: %w", err)
+		return -1, fmt.Errorf("recvmsg: %w", err)
 	}
 	messages, err := unix.ParseSocketControlMessage(control[:n])
 	if err != nil || len(messages) != 1 {
-		return -1, nil, errors.New("no listener: keepalive run has ended")
+		return -1, errors.New("no listener: keepalive run has ended")
 	}
 	fds, err := unix.ParseUnixRights(&messages[0])
 	if err != nil {
-		return -1, nil, fmt.Errorf("no listener: %w", err)
+		return -1, fmt.Errorf("no listener: %w", err)
 	}
-	reply = func(err error) {
-		text := strconv.Itoa(os.Getpid())
-		if err != nil {
-			text = err.Error()
-		}
-		_, _ = unix.Write(conn, []byte(text))
-		unix.Close(conn)
+	return listener(fds[0]), nil
+}
+
+// reply lets give return. A supervisor calls it when it has a standby, or with an error. Only the
+// first reply has an effect, because Start then closes its side of conn.
+func reply(err error) {
+	text := strconv.Itoa(os.Getpid())
+	if err != nil {
+		text = err.Error()
 	}
-	return listener(fds[0]), reply, nil
+	_, _ = unix.Write(conn, []byte(text))
 }
 
 // startDetached starts the supervisor in a session of its own, so that it gets no signals from the
@@ -112,7 +113,7 @@ func startDetached(o keepalive.Options, command []string) error {
 	if err := closeAllOnExec(); err != nil {
 		return err
 	}
-	cmd := self(command, supervise, o, os.NewFile(firstFile, "socketpair"))
+	cmd := self(command, supervise, o, os.NewFile(conn, "socketpair"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd.Start()
 }

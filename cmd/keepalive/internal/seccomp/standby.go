@@ -20,10 +20,9 @@ import (
 // A pair is a supervisor in this process and its standby, which is a child.
 type pair struct {
 	supervisor *supervisor
-	files      []*os.File // for the standby: the listener, and memory with a pendingCall
+	files      []*os.File // for the standby: conn, the listener, and memory with a pendingCall
 	options    keepalive.Options
 	command    []string
-	standby    *exec.Cmd // nil if it is not running
 }
 
 // newFirstPair returns the first pair of a program.
@@ -45,7 +44,8 @@ func newFirstPair(l listener, o keepalive.Options, command []string) (*pair, err
 
 // newNextPair returns the pair of a process that was a standby.
 func newNextPair(o keepalive.Options, command []string) (*pair, error) {
-	const l, memory = firstFile, firstFile + 1 // see startStandby
+	const l, memory = conn + 1, conn + 2 // see pair.files
+	unix.CloseOnExec(conn)
 	unix.CloseOnExec(l)
 	unix.CloseOnExec(memory)
 	return newPair(l, memory, o, command)
@@ -60,7 +60,7 @@ func newPair(l listener, memory int, o keepalive.Options, command []string) (*pa
 	if err != nil {
 		return nil, err
 	}
-	files := []*os.File{os.NewFile(uintptr(l), "listener"), os.NewFile(uintptr(memory), "memfd")}
+	files := []*os.File{os.NewFile(conn, "socketpair"), os.NewFile(uintptr(l), "listener"), os.NewFile(uintptr(memory), "memfd")}
 	return &pair{supervisor: s, files: files, options: o, command: command}, nil
 }
 
@@ -72,30 +72,28 @@ func (p *pair) run() {
 }
 
 // startStandby starts the standby. Its standard input is a pipe that ends when this process ends.
-func (p *pair) startStandby() error {
+func (p *pair) startStandby() (*exec.Cmd, error) {
 	cmd := self(p.command, standby, p.options, p.files...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // not killed with the supervisor's process group
 	if _, err := cmd.StdinPipe(); err != nil {
-		return err
+		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("start the standby: %w", err)
+		return nil, fmt.Errorf("start the standby: %w", err)
 	}
-	p.standby = cmd
-	return nil
+	return cmd, nil
 }
 
-// keepStandby starts the standby again whenever it ends.
+// keepStandby starts the standby, and starts it again whenever it ends.
 func (p *pair) keepStandby() {
 	for !p.supervisor.listener.isUnused() {
-		if p.standby == nil && p.startStandby() != nil {
-			time.Sleep(time.Second)
-			continue
+		standby, err := p.startStandby()
+		reply(err)
+		if err == nil {
+			err = standby.Wait()
 		}
-		err := p.standby.Wait()
-		p.standby = nil
-		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && exit.Exited() {
-			time.Sleep(time.Second) // it failed, and was not killed
+		if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.Exited() {
+			time.Sleep(time.Second) // it did not start, or it failed and was not killed
 		}
 	}
 }

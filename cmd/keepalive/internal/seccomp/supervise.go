@@ -40,16 +40,13 @@ func Supervise(role string, o keepalive.Options, command ...string) error {
 
 // superviseFirst is the supervisor that Start waits for.
 func superviseFirst(o keepalive.Options, command []string) error {
-	l, reply, err := takeListener()
+	l, err := takeListener()
 	if err != nil {
 		return err
 	}
 	p, err := newFirstPair(l, o, command)
-	if err == nil {
-		err = p.startStandby()
-	}
-	reply(err)
 	if err != nil {
+		reply(err)
 		return err
 	}
 	p.run()
