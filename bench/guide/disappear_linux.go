@@ -68,7 +68,7 @@ type way struct {
 // no probes.
 func (s settings) ways() []way {
 	crash := func(l *lab, _ []int) error { return l.crash() }
-	hang := func(l *lab, _ []int) error { return l.process.Process.Signal(syscall.SIGSTOP) }
+	hang := func(l *lab, _ []int) error { return l.hang() }
 	expire := func(l *lab, quiet []int) error { return l.waitExpired(quiet, s.natTimeout) }
 	return []way{
 		{
@@ -151,7 +151,11 @@ type outcome struct {
 func (o outcome) String() string {
 	switch {
 	case o.err != nil:
-		return fmt.Sprintf("%.2fs %s, %v", o.after.Seconds(), errorName(o.err), keepalive.Diagnose(o.err))
+		after := fmt.Sprintf("%.2fs", o.after.Seconds())
+		if o.after > time.Minute {
+			after = o.after.Round(time.Second).String()
+		}
+		return fmt.Sprintf("%s %s, %v", after, errorName(o.err), keepalive.Diagnose(o.err))
 	case o.answered:
 		return "the peer answers"
 	case o.works:
@@ -171,6 +175,8 @@ func (o outcome) String() string {
 // brief is the outcome in a few characters.
 func (o outcome) brief() string {
 	switch {
+	case o.err != nil && o.after > time.Minute:
+		return o.after.Round(time.Second).String()
 	case o.err != nil:
 		return fmt.Sprintf("%.1f", o.after.Seconds())
 	case o.answered, o.works:
@@ -193,6 +199,10 @@ func errorName(err error) string {
 	}
 	return err.Error()
 }
+
+// delayedAck is more than the 200 ms by which the kernel may delay an acknowledgment
+// (TCP_DELACK_MAX).
+const delayedAck = 250 * time.Millisecond
 
 // connection is one connection of the client.
 type connection struct {
@@ -324,8 +334,7 @@ func (s settings) observe(w way, note func(format string, args ...any)) ([]row, 
 			note("%s, %s, idle: %v", w.name, remedies[i].name, rows[i].idle)
 		})
 	}
-	// The kernel may delay the last acknowledgment by 200 ms (TCP_DELACK_MAX).
-	time.Sleep(250 * time.Millisecond)
+	time.Sleep(delayedAck)
 	err = w.happen(l, quiet)
 	if err == nil {
 		for i, c := range written {
@@ -347,13 +356,12 @@ func disappear(out io.Writer, args []string) error {
 		natTimeout:  4 * time.Second,
 	}
 	fs := flag.NewFlagSet("disappear", flag.ContinueOnError)
-	fs.DurationVar(&s.wait, "for", 10*time.Second, "how long to wait for an error. For example, 20m includes Linux's limit for data in flight, and 2h20m its keepalive defaults")
+	fs.DurationVar(&s.wait, "for", 10*time.Second, "how long to wait for an error. 20m includes the time of data in flight, and 2h20m the defaults of keepalive")
 	if err := parse(fs, args); err != nil {
 		return err
 	}
 	if least := 10 * time.Second; s.wait < least {
-		fmt.Fprintf(fs.Output(), "guide: -for %v: must be at least %v\n", s.wait, least)
-		return errUsage
+		return usageError(fmt.Sprintf("-for %v: must be at least %v", s.wait, least))
 	}
 	start := time.Now()
 	note := func(format string, args ...any) {}
@@ -391,7 +399,7 @@ Right: it writes a byte after the event, and waits in Read. Seconds from Write.
 	for i, w := range ways {
 		fmt.Fprintf(out, "\n%s\n%s\n", w.name, w.title)
 		for _, r := range seen[i] {
-			fmt.Fprintf(out, "  %-15s %-30v %v\n", r.remedy.name, r.idle, r.written)
+			fmt.Fprintf(out, "  %-15s %-28v %v\n", r.remedy.name, r.idle, r.written)
 		}
 	}
 	fmt.Fprint(out, `

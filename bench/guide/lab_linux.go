@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -24,6 +25,9 @@ const (
 	serverEnv  = "KEEPALIVE_GUIDE_SERVER"  // it is to be a server
 )
 
+// The main thread stays in its own namespace, and is not one of those that end.
+func init() { runtime.LockOSThread() }
+
 // enter gives this process the right to create network namespaces. If it does not run as
 // root, it runs the program again in a user namespace, and exits with its status. It does
 // not return in a process that is a server.
@@ -35,7 +39,6 @@ func enter() {
 	if os.Geteuid() == 0 || os.Getenv(enteredEnv) != "" {
 		return
 	}
-	runtime.LockOSThread() // Pdeathsig refers to the thread
 	self, err := os.Executable()
 	if err == nil {
 		cmd := exec.Command(self, os.Args[1:]...)
@@ -140,7 +143,7 @@ func findProgram(name string) (string, error) {
 		}
 	}
 	packages := map[string]string{"ip": "iproute2", "nft": "nftables"}
-	return "", fmt.Errorf("the program %s is not installed: install the package %s", name, packages[name])
+	return "", fmt.Errorf("%w: the program %s is not installed: install the package %s", errors.ErrUnsupported, name, packages[name])
 }
 
 // sysctl sets a sysctl of the namespace.
@@ -385,6 +388,31 @@ func (l *lab) killServer() {
 		l.process.Wait()
 		l.process = nil
 	}
+}
+
+// hang stops the server's process, and waits until all of its threads have stopped.
+func (l *lab) hang() error {
+	if err := l.process.Process.Signal(syscall.SIGSTOP); err != nil {
+		return fmt.Errorf("SIGSTOP: %w", err)
+	}
+	pattern := fmt.Sprintf("/proc/%d/task/*/stat", l.process.Process.Pid)
+	for start := time.Now(); time.Since(start) < 10*time.Second; time.Sleep(time.Millisecond) {
+		threads, err := filepath.Glob(pattern)
+		if err != nil {
+			return err
+		}
+		running := len(threads) == 0
+		for _, name := range threads {
+			stat, err := os.ReadFile(name)
+			// The state follows the name of the program, which is in parentheses.
+			end := bytes.LastIndexByte(stat, ')')
+			running = running || err != nil || !bytes.HasPrefix(stat[end+1:], []byte(" T"))
+		}
+		if !running {
+			return nil
+		}
+	}
+	return errors.New("the server did not stop after SIGSTOP")
 }
 
 // crash takes the server's network down, so that it receives and sends nothing any more.

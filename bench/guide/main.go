@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 )
 
 // experiment is one measurement. It prints its result to out, and its progress to stderr.
@@ -29,6 +30,7 @@ type experiment struct {
 
 var experiments = []experiment{
 	{"disappear", "how a peer disappears, and what a program sees with each remedy", disappear},
+	{"probe", "what a probe is, and what a router, a NAT and a proxy make of it", probe},
 }
 
 func main() {
@@ -36,8 +38,15 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// errUsage is returned for wrong arguments. The message has been printed.
-var errUsage = errors.New("usage")
+// usageError is returned for wrong arguments.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+// helpText is returned for -h, with the text to print.
+type helpText string
+
+func (h helpText) Error() string { return string(h) }
 
 func run(args []string, out, notes io.Writer) int {
 	if len(args) == 0 {
@@ -51,11 +60,17 @@ func run(args []string, out, notes io.Writer) int {
 		if e.name != args[0] {
 			continue
 		}
+		var usage usageError
+		var help helpText
 		err := e.run(out, args[1:])
 		switch {
-		case err == nil, errors.Is(err, flag.ErrHelp):
+		case err == nil:
 			return 0
-		case errors.Is(err, errUsage):
+		case errors.As(err, &help):
+			fmt.Fprint(out, help)
+			return 0
+		case errors.As(err, &usage):
+			fmt.Fprintf(notes, "guide: %s: %v\n", e.name, err)
 			return 2
 		}
 		fmt.Fprintf(notes, "guide: %s: %v\n", e.name, err)
@@ -65,16 +80,19 @@ func run(args []string, out, notes io.Writer) int {
 	return 2
 }
 
-// parse parses the flags of an experiment, which takes no other arguments.
+// parse parses the flags of an experiment, which takes no other arguments. Return its
+// error.
 func parse(fs *flag.FlagSet, args []string) error {
-	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return err
-	} else if err != nil {
-		return errUsage
-	}
-	if fs.NArg() > 0 {
-		fmt.Fprintf(fs.Output(), "guide: unexpected argument %q: %s takes only flags\n", fs.Arg(0), fs.Name())
-		return errUsage
+	var text strings.Builder
+	fs.SetOutput(&text)
+	err := fs.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return helpText(text.String())
+	case err != nil:
+		return usageError(strings.TrimSpace(text.String()))
+	case fs.NArg() > 0:
+		return usageError(fmt.Sprintf("unexpected argument %q: it takes only flags", fs.Arg(0)))
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/bench/guide/internal/capture"
 	"github.com/go-keepalive/keepalive/heartbeat"
 )
 
@@ -65,6 +66,18 @@ func acceptAll(l net.Listener, serve func(net.Conn)) {
 	}
 }
 
+// listen calls serve for each connection to the server, in this process.
+func (l *lab) listen(serve func(net.Conn)) error {
+	return l.server.do(func() error {
+		listener, err := listen(echoPort)
+		if err == nil {
+			l.closers = append(l.closers, listener)
+			go acceptAll(listener, serve)
+		}
+		return err
+	})
+}
+
 // proxy passes the data of connections to the router on to the server, in both directions.
 // When one of the two connections ends, it ends the other, as most proxies do.
 func (l *lab) proxy() error {
@@ -94,6 +107,15 @@ func (l *lab) pass(front net.Conn, port int) {
 		back.Close()
 	}()
 	io.Copy(front, back)
+}
+
+// capture starts to record the packets of an interface of the namespace.
+func (n *namespace) capture(name string) (c *capture.Capture, err error) {
+	err = n.do(func() error {
+		c, err = capture.Start(name)
+		return err
+	})
+	return c, err
 }
 
 // dial connects from the namespace.
