@@ -31,6 +31,7 @@ type experiment struct {
 var experiments = []experiment{
 	{"disappear", "how a peer disappears, and what a program sees with each remedy", disappear},
 	{"probe", "what a probe is, and what a router, a NAT and a proxy make of it", probe},
+	{"claims", "what is often said about keepalive, and what happens", claims},
 }
 
 func main() {
