@@ -57,83 +57,59 @@ func (r remedy) probes() bool { return r.heartbeat > 0 || r.options.Idle > 0 }
 
 // way is a way in which a peer disappears.
 type way struct {
-	name, title string // the title has one sentence in each line
+	name, title string
 	config      labConfig
-	proxy       bool // between the client and the server
-	happen      func(l *lab, quiet []int) error
-	volume      int // of what the program writes after the event, in bytes, or 0 for 1
+	proxy       bool             // between the client and the server
+	happen      func(*lab) error // nil if the NAT is to drop the idle connections
+	volume      int              // bytes that the program writes afterwards, or 0 for one byte
 }
 
-// ways returns the ways. Each function happen gets the ports of the connections that have
-// no probes.
 func (s settings) ways() []way {
-	crash := func(l *lab, _ []int) error { return l.crash() }
-	hang := func(l *lab, _ []int) error { return l.hang() }
-	expire := func(l *lab, quiet []int) error { return l.waitExpired(quiet, s.natTimeout) }
+	drops := labConfig{natTimeout: s.natTimeout}
+	resets := drops
+	resets.natReset = true
 	return []way{
 		{
-			"a. crash", "The host crashed, or a cable was pulled. Nothing answers.",
-			labConfig{}, false, crash, 0,
-		}, {
-			"b. reboot", "The host crashed, and is back. It has no such connection.",
-			labConfig{}, false, func(l *lab, _ []int) error { return l.reboot() }, 0,
-		}, {
-			"c. NAT, idle", fmt.Sprintf("A NAT or firewall drops connections that were idle for %v, silently.", s.natTimeout),
-			labConfig{natTimeout: s.natTimeout}, false, expire, 0,
-		}, {
-			"   with RST", fmt.Sprintf("The same after %v, but it answers later segments with RST.", s.natTimeout),
-			labConfig{natTimeout: s.natTimeout, natReset: true}, false, expire, 0,
-		}, {
-			"   restart", "A NAT or firewall has restarted. It has lost all connections, silently.",
-			labConfig{}, false, func(l *lab, _ []int) error { return l.loseNATState() }, 0,
-		}, {
-			"d. unreachable", "The host crashed, and the router before it reports that with ICMP.",
-			labConfig{arp: true}, false, crash, 0,
-		}, {
-			"e. hang", "The process hangs (here: SIGSTOP). Its kernel still answers.",
-			labConfig{}, false, hang, 0,
-		}, {
-			"   sending", "The same. On the right, the program writes 32 MB, so that Write blocks.",
-			labConfig{}, false, hang, 32 << 20,
-		}, {
-			"f. proxy", "The host behind a proxy crashed. The proxy keeps the connection.",
-			labConfig{}, true, crash, 0,
-		}, {
-			"g. own address", "The address of this side has changed, as when a laptop changes networks.",
-			labConfig{}, false, func(l *lab, _ []int) error { return l.changeAddress() }, 0,
+			name: "a. crash", title: "The host crashed, or a cable was pulled. Nothing answers.",
+			happen: (*lab).crash,
+		},
+		{
+			name: "b. reboot", title: "The host crashed, and is back. It has no such connection.",
+			happen: (*lab).reboot,
+		},
+		{
+			name: "c. NAT, idle", title: fmt.Sprintf("A NAT or firewall drops connections that were idle for %v, silently.", s.natTimeout),
+			config: drops,
+		},
+		{
+			name: "   with RST", title: "The same, but it answers later segments with RST.",
+			config: resets,
+		},
+		{
+			name: "   restart", title: "A NAT or firewall has restarted. It has lost all connections, silently.",
+			happen: (*lab).loseNATState,
+		},
+		{
+			name: "d. unreachable", title: "The host crashed, and the router before it reports that with ICMP.",
+			config: labConfig{arp: true}, happen: (*lab).crash,
+		},
+		{
+			name: "e. hang", title: "The process hangs (here: SIGSTOP). Its kernel still answers.",
+			happen: (*lab).hang,
+		},
+		{
+			name: "   sending", title: "The same. On the right, the program writes 32 MiB, so that Write blocks.",
+			happen: (*lab).hang, volume: 32 << 20,
+		},
+		{
+			name: "f. proxy", title: "The host behind a proxy crashed. The proxy keeps the connection.",
+			proxy: true, happen: (*lab).crash,
+		},
+		{
+			name: "g. own address", title: "The address of this side has changed, as when a laptop changes networks.",
+			happen: (*lab).changeAddress,
 		},
 	}
-}
-
-// waitExpired waits until the NAT has dropped the connections of all these ports.
-func (l *lab) waitExpired(ports []int, timeout time.Duration) error {
-	for start := time.Now(); ; time.Sleep(50 * time.Millisecond) {
-		entries, err := l.natEntries()
-		if err != nil {
-			return err
-		}
-		left := 0
-		for _, port := range ports {
-			if _, ok := entries[port]; ok {
-				left++
-			}
-		}
-		if left == 0 {
-			return nil
-		}
-		if time.Since(start) > 3*timeout+5*time.Second {
-			return fmt.Errorf("the NAT still has %d connections that were idle for %v", left, time.Since(start).Round(time.Second))
-		}
-	}
-}
-
-// changeAddress gives the client another address.
-func (l *lab) changeAddress() error {
-	return l.client.ip(
-		fmt.Sprintf("addr del %v/24 dev c0", clientAddr),
-		fmt.Sprintf("addr add %v/24 dev c0", clientAddr.Next()),
-		fmt.Sprintf("route replace default via %v", insideAddr),
-	)
 }
 
 // outcome is what a program saw.
@@ -297,7 +273,8 @@ func (s settings) observe(w way, note func(format string, args ...any)) ([]row, 
 		return nil, err
 	}
 	defer l.close()
-	if err := l.startServer(s.heartbeat); err != nil {
+	l.heartbeat = s.heartbeat
+	if err := l.startServer(); err != nil {
 		return nil, err
 	}
 	if w.proxy {
@@ -335,7 +312,11 @@ func (s settings) observe(w way, note func(format string, args ...any)) ([]row, 
 		})
 	}
 	time.Sleep(delayedAck)
-	err = w.happen(l, quiet)
+	if w.happen != nil {
+		err = w.happen(l)
+	} else {
+		err = l.waitExpired(quiet, s.natTimeout)
+	}
 	if err == nil {
 		for i, c := range written {
 			group.Go(func() {
@@ -394,8 +375,8 @@ func (s settings) print(out io.Writer, ways []way, seen [][]row) {
 	fmt.Fprintf(out, `
 Left: the program waits in Read. Seconds from the last answer of the peer.
 Right: it writes a byte after the event, and waits in Read. Seconds from Write.
-"No error" means none in %v.
-`, s.wait)
+Except in c, the last answer was %v before that. "No error" means none in %v.
+`, delayedAck, s.wait)
 	for i, w := range ways {
 		fmt.Fprintf(out, "\n%s\n%s\n", w.name, w.title)
 		for _, r := range seen[i] {

@@ -70,11 +70,12 @@ kernel.unprivileged_userns_clone (Debian) and kernel.apparmor_restrict_unprivile
 // last socket and its last process have ended.
 type namespace struct {
 	calls chan func()
+	ended chan struct{}
 	tid   int
 }
 
 func newNamespace() (*namespace, error) {
-	n := &namespace{calls: make(chan func())}
+	n := &namespace{calls: make(chan func()), ended: make(chan struct{})}
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and never unlocked, so that the thread ends with this goroutine
@@ -84,8 +85,13 @@ func newNamespace() (*namespace, error) {
 		if err != nil {
 			return
 		}
-		for f := range n.calls {
-			f()
+		for {
+			select {
+			case f := <-n.calls:
+				f()
+			case <-n.ended:
+				return
+			}
 		}
 	}()
 	if err := <-started; err != nil {
@@ -103,14 +109,18 @@ func newNamespace() (*namespace, error) {
 // not wait for long, because other calls wait for it.
 func (n *namespace) do(f func() error) error {
 	done := make(chan error)
-	n.calls <- func() { done <- f() }
-	return <-done
+	select {
+	case n.calls <- func() { done <- f() }:
+		return <-done
+	case <-n.ended:
+		return errors.New("the network namespace has ended")
+	}
 }
 
-// close ends the thread. Do not use the namespace afterwards.
+// close ends the thread.
 func (n *namespace) close() {
 	if n != nil {
-		close(n.calls)
+		close(n.ended)
 	}
 }
 
@@ -182,7 +192,8 @@ type labConfig struct {
 //	             c0     r0                       r1     s0
 type lab struct {
 	client, router, server *namespace
-	process                *exec.Cmd // the server's
+	process                *exec.Cmd     // the server's
+	heartbeat              time.Duration // its interval
 	closers                []io.Closer
 }
 
@@ -356,15 +367,14 @@ func (l *lab) loseNATState() error {
 	return nil
 }
 
-// startServer starts a server, in a process of its own. heartbeat is the interval of its
-// heartbeats.
-func (l *lab) startServer(heartbeat time.Duration) error {
+// startServer starts a server, in a process of its own.
+func (l *lab) startServer() error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), serverEnv+"="+heartbeat.String())
+	cmd.Env = append(os.Environ(), serverEnv+"="+l.heartbeat.String())
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stdout, err := cmd.StdoutPipe()
@@ -415,6 +425,37 @@ func (l *lab) hang() error {
 	return errors.New("the server did not stop after SIGSTOP")
 }
 
+// waitExpired waits until the NAT has dropped the connections of these ports of the client.
+func (l *lab) waitExpired(ports []int, timeout time.Duration) error {
+	for start := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		entries, err := l.natEntries()
+		if err != nil {
+			return err
+		}
+		left := 0
+		for _, port := range ports {
+			if _, ok := entries[port]; ok {
+				left++
+			}
+		}
+		if left == 0 {
+			return nil
+		}
+		if idle := time.Since(start); idle > 3*timeout+5*time.Second {
+			return fmt.Errorf("the NAT still has %d connections that were idle for %v", left, idle.Round(time.Second))
+		}
+	}
+}
+
+// changeAddress gives the client another address.
+func (l *lab) changeAddress() error {
+	return l.client.ip(
+		fmt.Sprintf("addr del %v/24 dev c0", clientAddr),
+		fmt.Sprintf("addr add %v/24 dev c0", clientAddr.Next()),
+		fmt.Sprintf("route replace default via %v", insideAddr),
+	)
+}
+
 // crash takes the server's network down, so that it receives and sends nothing any more.
 func (l *lab) crash() error { return l.server.ip("link set s0 down") }
 
@@ -436,7 +477,7 @@ func (l *lab) reboot() error {
 		err = l.configureServer()
 	}
 	if err == nil {
-		err = l.startServer(time.Second)
+		err = l.startServer()
 	}
 	return err
 }
