@@ -63,8 +63,10 @@ func enter() {
 }
 
 // rights explains an error of permission.
-const rights = `Run it as root, or allow user namespaces for users. See the sysctls user.max_user_namespaces,
-kernel.unprivileged_userns_clone (Debian) and kernel.apparmor_restrict_unprivileged_userns (Ubuntu).`
+const rights = `Run it as root, or allow user namespaces for users. See the sysctls
+user.max_user_namespaces, kernel.unprivileged_userns_clone (Debian) and
+kernel.apparmor_restrict_unprivileged_userns (Ubuntu). In a container, it needs
+CAP_SYS_ADMIN and CAP_NET_ADMIN.`
 
 // namespace is a network namespace, and a thread in it. It ends with the thread, when its
 // last socket and its last process have ended.

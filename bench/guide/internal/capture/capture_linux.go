@@ -27,6 +27,9 @@ type Capture struct {
 	err     error
 }
 
+// buffer is the size of the socket's buffer, in bytes.
+const buffer = 4 << 20
+
 // Start begins to record the packets of an interface of the network namespace of the
 // calling thread. It takes the capability CAP_NET_RAW. The capture does not depend on the
 // thread any more afterwards. Call Stop when done.
@@ -42,12 +45,16 @@ func Start(name string) (*Capture, error) {
 		return nil, os.NewSyscallError("capture: socket(AF_PACKET)", err)
 	}
 	c := &Capture{socket: os.NewFile(uintptr(fd), name), done: make(chan struct{}), changed: make(chan struct{})}
+	// More than the limit of the system takes a capability. The default works as well, unless
+	// there are many packets at once.
+	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, buffer) != nil {
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, buffer)
+	}
 	for _, set := range []struct {
 		name string
 		err  error
 	}{
 		{"setsockopt(SO_TIMESTAMPNS)", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)},
-		{"setsockopt(SO_RCVBUF)", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4<<20)},
 		{"bind", unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: all, Ifindex: intf.Index})},
 	} {
 		if set.err != nil {

@@ -6,30 +6,76 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
+
+// inNamespace runs f in a thread that has a network namespace with a loopback interface, so
+// that there are no packets of others.
+func inNamespace(t testing.TB, f func()) {
+	t.Helper()
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked, so that the thread ends
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			err = loopbackUp()
+		}
+		if err == nil {
+			defer close(done)
+			f()
+			return
+		}
+		done <- err
+	}()
+	if err := <-done; errors.Is(err, os.ErrPermission) && os.Getenv("CI") != "true" {
+		t.Skipf("not supported here: %v", err)
+	} else {
+		require.NoError(t, err)
+	}
+}
+
+// loopbackUp is ip link set lo up.
+func loopbackUp() error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	lo, err := unix.NewIfreq("lo")
+	if err != nil {
+		return err
+	}
+	lo.SetUint16(unix.IFF_UP)
+	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
+}
 
 // TestCapture records a connection on the loopback interface, where each packet is sent and
 // received.
 func TestCapture(t *testing.T) {
 	t.Parallel()
-	c, err := Start("lo")
-	if errors.Is(err, os.ErrPermission) && os.Getenv("CI") != "true" {
-		t.Skipf("not supported here: %v", err)
-	}
-	require.NoError(t, err)
 	start := time.Now()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	require.NoError(t, err)
+	var c *Capture
+	var l net.Listener
+	var conn net.Conn
+	var captureErr, listenErr, dialErr error
+	inNamespace(t, func() {
+		if c, captureErr = Start("lo"); captureErr != nil {
+			return
+		}
+		if l, listenErr = net.Listen("tcp4", "127.0.0.1:0"); listenErr == nil {
+			conn, dialErr = net.Dial("tcp4", l.Addr().String())
+		}
+	})
+	require.NoError(t, errors.Join(captureErr, listenErr, dialErr))
 	defer l.Close()
-	conn, err := net.Dial("tcp4", l.Addr().String())
-	require.NoError(t, err)
 	defer conn.Close()
-	_, err = conn.Write([]byte("hello"))
+	_, err := conn.Write([]byte("hello"))
 	require.NoError(t, err)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
