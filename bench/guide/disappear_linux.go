@@ -184,7 +184,7 @@ const delayedAck = 250 * time.Millisecond
 type connection struct {
 	net.Conn
 	tcp  *net.TCPConn // below heartbeat.Conn
-	last time.Time    // of the last answer
+	last time.Time    // when it began to wait for the last answer, which takes less than 1 ms
 }
 
 // dialRemedy connects with a remedy, and waits for a first answer.
@@ -211,13 +211,13 @@ func (l *lab) dialRemedy(r remedy, proxy bool) (*connection, error) {
 
 // echo sends a byte and waits for the answer.
 func (c *connection) echo(patience time.Duration) error {
-	c.SetDeadline(time.Now().Add(patience))
+	c.last = time.Now()
+	c.SetDeadline(c.last.Add(patience))
 	defer c.SetDeadline(time.Time{})
 	if _, err := c.Write([]byte{1}); err != nil {
 		return err
 	}
 	_, err := io.ReadFull(c, make([]byte, 1))
-	c.last = time.Now()
 	return err
 }
 
