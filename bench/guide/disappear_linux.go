@@ -70,6 +70,10 @@ func (s settings) ways() []way {
 	resets.natReset = true
 	return []way{
 		{
+			name: "killed", title: "For comparison: the process was killed. Its kernel closes the connection.",
+			happen: func(l *lab) error { l.killServer(); return nil },
+		},
+		{
 			name: "a. crash", title: "The host crashed, or a cable was pulled. Nothing answers.",
 			happen: (*lab).crash,
 		},
@@ -131,7 +135,11 @@ func (o outcome) String() string {
 		if o.after > time.Minute {
 			after = o.after.Round(time.Second).String()
 		}
-		return fmt.Sprintf("%s %s, %v", after, errorName(o.err), keepalive.Diagnose(o.err))
+		name, cause := errorName(o.err), keepalive.Diagnose(o.err).String()
+		if name == cause { // EOF
+			return after + " " + name
+		}
+		return fmt.Sprintf("%s %s, %s", after, name, cause)
 	case o.answered:
 		return "the peer answers"
 	case o.works:
@@ -170,8 +178,8 @@ func errorName(err error) string {
 		return "DeadError"
 	case errors.As(err, &errno):
 		return unix.ErrnoName(errno)
-	case errors.Is(err, io.EOF):
-		return "EOF"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "ErrUnexpectedEOF"
 	}
 	return err.Error()
 }
