@@ -281,8 +281,7 @@ func (s settings) observe(w way, note func(format string, args ...any)) ([]row, 
 		return nil, err
 	}
 	defer l.close()
-	l.heartbeat = s.heartbeat
-	if err := l.startServer(); err != nil {
+	if err := l.startServer(s.heartbeat); err != nil {
 		return nil, err
 	}
 	if w.proxy {

@@ -195,7 +195,7 @@ type labConfig struct {
 type lab struct {
 	client, router, server *namespace
 	process                *exec.Cmd     // the server's
-	heartbeat              time.Duration // its interval
+	heartbeat              time.Duration // the interval of its heartbeats
 	closers                []io.Closer
 }
 
@@ -369,14 +369,16 @@ func (l *lab) loseNATState() error {
 	return nil
 }
 
-// startServer starts a server, in a process of its own.
-func (l *lab) startServer() error {
+// startServer starts a server, in a process of its own. heartbeat is the interval of its
+// heartbeats.
+func (l *lab) startServer(heartbeat time.Duration) error {
+	l.heartbeat = heartbeat
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), serverEnv+"="+l.heartbeat.String())
+	cmd.Env = append(os.Environ(), serverEnv+"="+heartbeat.String())
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stdout, err := cmd.StdoutPipe()
@@ -479,7 +481,7 @@ func (l *lab) reboot() error {
 		err = l.configureServer()
 	}
 	if err == nil {
-		err = l.startServer()
+		err = l.startServer(l.heartbeat)
 	}
 	return err
 }
