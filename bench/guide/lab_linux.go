@@ -64,8 +64,9 @@ func enter() {
 
 // rights explains an error of permission.
 const rights = `Run it as root, or allow user namespaces for users. See the sysctls
-user.max_user_namespaces, kernel.unprivileged_userns_clone (Debian) and
-kernel.apparmor_restrict_unprivileged_userns (Ubuntu). In a container, it needs
+user.max_user_namespaces, user.max_net_namespaces,
+kernel.unprivileged_userns_clone (Debian) and
+kernel.apparmor_restrict_unprivileged_userns (Ubuntu). In a container, root needs
 CAP_SYS_ADMIN and CAP_NET_ADMIN.`
 
 // namespace is a network namespace, and a thread in it. It ends with the thread, when its
@@ -101,10 +102,14 @@ func newNamespace() (*namespace, error) {
 	}
 	// IPv6 would only add packets that nobody asked for.
 	err := n.sysctl("net.ipv6.conf.default.disable_ipv6", 1)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err == nil || errors.Is(err, os.ErrNotExist) {
+		err = n.ip("link set lo up")
+	}
+	if err != nil {
+		n.close()
 		return nil, err
 	}
-	return n, n.ip("link set lo up")
+	return n, nil
 }
 
 // do runs f in the namespace. Sockets and processes that f creates belong to it. f must
@@ -199,16 +204,19 @@ type lab struct {
 	closers                []io.Closer
 }
 
-func newLab(config labConfig) (l *lab, err error) {
-	l = &lab{}
-	defer func() {
-		if err != nil {
-			l.close()
-		}
-	}()
+func newLab(config labConfig) (*lab, error) {
+	l := &lab{}
+	if err := l.build(config); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *lab) build(config labConfig) (err error) {
 	for _, n := range []**namespace{&l.client, &l.router, &l.server} {
 		if *n, err = newNamespace(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := l.router.ip(
@@ -219,30 +227,30 @@ func newLab(config labConfig) (l *lab, err error) {
 		"link set r0 up",
 		"link set r1 up",
 	); err != nil {
-		return nil, err
+		return err
 	}
 	if err := l.client.ip(
 		fmt.Sprintf("addr add %v/24 dev c0", clientAddr),
 		"link set c0 up",
 		fmt.Sprintf("route add default via %v", insideAddr),
 	); err != nil {
-		return nil, err
+		return err
 	}
 	if err := l.configureServer(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := l.router.sysctl("net.ipv4.ip_forward", 1); err != nil {
-		return nil, err
+		return err
 	}
 	if !config.arp {
 		if err := l.router.ip(fmt.Sprintf("neigh replace %v lladdr %s dev r1 nud permanent", serverAddr, serverMAC)); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if config.plain {
-		return l, nil
+		return nil
 	}
-	return l, l.nat(config)
+	return l.nat(config)
 }
 
 // configureServer sets up the interface of the server.

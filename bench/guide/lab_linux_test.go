@@ -5,7 +5,9 @@ import (
 	"flag"
 	"io"
 	"os"
+	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -54,6 +56,36 @@ func TestArguments(t *testing.T) {
 		assert.Contains(t, list.String(), e.about)
 	}
 	checkWidth(t, list.String())
+}
+
+const refusedEnv = "KEEPALIVE_GUIDE_REFUSED"
+
+// TestRefused: where the kernel refuses network namespaces, each experiment explains it.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	if name := os.Getenv(refusedEnv); name != "" {
+		os.Exit(run([]string{name}, os.Stdout, os.Stderr))
+	}
+	self, err := os.Executable()
+	require.NoError(t, err)
+	for _, name := range []string{"disappear", "probe"} {
+		cmd := exec.Command("sh", "-c", `echo 0 >/proc/sys/user/max_net_namespaces && exec "$0" -test.run='^TestRefused$'`, self)
+		cmd.Env = append(os.Environ(), refusedEnv+"="+name)
+		cmd.SysProcAttr = &syscall.SysProcAttr{
+			Cloneflags:  syscall.CLONE_NEWUSER,
+			UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}},
+		}
+		out, err := cmd.CombinedOutput()
+		if exit := new(exec.ExitError); !errors.As(err, &exit) {
+			need(t, err)
+		}
+		assert.Equal(t, 1, cmd.ProcessState.ExitCode(), name)
+		assert.Contains(t, string(out), "cannot create a network namespace: no space left on device")
+		assert.Contains(t, string(out), "user.max_net_namespaces")
+		assert.NotContains(t, string(out), "panic")
+	}
+	_, err = findProgram("no-such-program")
+	assert.ErrorContains(t, err, "no-such-program is not installed")
 }
 
 func TestParseNATEntries(t *testing.T) {
