@@ -66,8 +66,8 @@ type way struct {
 
 func (s settings) ways() []way {
 	drops := labConfig{natTimeout: s.natTimeout}
-	resets := drops
-	resets.natReset = true
+	resets, loose := drops, drops
+	resets.natReset, loose.natLoose = true, true
 	return []way{
 		{
 			name: "killed", title: "For comparison: the process was killed. Its kernel closes the connection.",
@@ -88,6 +88,10 @@ func (s settings) ways() []way {
 		{
 			name: "   with RST", title: "The same, but it answers later segments with RST.",
 			config: resets,
+		},
+		{
+			name: "   loose", title: "The same, but this side's next segment creates a new entry (Linux's default).",
+			config: loose,
 		},
 		{
 			name: "   restart", title: "A NAT or firewall has restarted. It has lost all connections, silently.",

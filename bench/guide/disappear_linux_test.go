@@ -55,6 +55,13 @@ var wantSeen = map[string]map[string][2]string{
 		"both":         {"answer", "answer"},
 		"heartbeat":    {"answer", "answer"},
 	},
+	"   loose": {
+		"no setting":   {"answer", "answer"},
+		"keepalive":    {"answer", "answer"},
+		"user timeout": {"answer", "answer"},
+		"both":         {"answer", "answer"},
+		"heartbeat":    {"answer", "answer"},
+	},
 	"d. unreachable": {
 		"no setting":   {"none", "none"},
 		"keepalive":    {"ETIMEDOUT 4", "none"},

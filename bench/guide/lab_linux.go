@@ -188,6 +188,7 @@ type labConfig struct {
 	plain      bool          // the router is no NAT and no firewall
 	natTimeout time.Duration // of idle connections, in seconds, or 0 for the default
 	natReset   bool          // the NAT answers segments without state with RST, and is not silent
+	natLoose   bool          // the NAT creates state also for segments in the middle of a connection
 	// arp means that the router notices when the server is gone, because it does not answer
 	// ARP. Otherwise the network answers ARP, as it does in clouds.
 	arp bool
@@ -265,9 +266,12 @@ func (l *lab) configureServer() error {
 // nat makes the router a NAT and a firewall, as nearly every router at home is: it keeps
 // the state of each connection, and passes only segments that belong to one.
 func (l *lab) nat(config labConfig) error {
-	unknown := ""
-	if config.natReset {
+	unknown, loose := "", 0
+	switch {
+	case config.natReset:
 		unknown = "reject with tcp reset"
+	case config.natLoose:
+		unknown, loose = `iifname "r0" accept`, 1
 	}
 	rules := fmt.Sprintf(`
 table ip nat {
@@ -287,7 +291,7 @@ table ip firewall {
 		return err
 	}
 	// The rules have loaded the kernel's connection tracking, which has these.
-	if err := l.router.sysctl("net.netfilter.nf_conntrack_tcp_loose", 0); err != nil {
+	if err := l.router.sysctl("net.netfilter.nf_conntrack_tcp_loose", loose); err != nil {
 		return err
 	}
 	if config.natTimeout == 0 {
