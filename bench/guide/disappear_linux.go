@@ -386,7 +386,7 @@ func (s settings) print(out io.Writer, ways []way, seen [][]row) {
 	fmt.Fprintf(out, `
 Left: the program waits in Read. Seconds from the last answer of the peer.
 Right: it writes a byte after the event, and waits in Read. Seconds from Write.
-Except in c, the last answer was %v before that. "No error" means none in %v.
+Except in c, the last answer was %v earlier. No error: none in %v.
 `, delayedAck, s.wait)
 	for i, w := range ways {
 		fmt.Fprintf(out, "\n%s\n%s\n", w.name, w.title)

@@ -167,7 +167,9 @@ func TestPrintDisappear(t *testing.T) {
 		seen = append(seen, rows)
 	}
 	var out strings.Builder
-	shortSettings.print(&out, shortSettings.ways(), seen)
+	s := shortSettings
+	s.wait = 140 * time.Minute
+	s.print(&out, s.ways(), seen)
 	checkWidth(t, out.String())
 	assert.Contains(t, out.String(), "2h13m20s ETIMEDOUT, dead     16m40s EHOSTUNREACH, unreachable\n")
 }
