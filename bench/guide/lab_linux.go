@@ -100,7 +100,7 @@ func newNamespace() (*namespace, error) {
 	if err := <-started; err != nil {
 		return nil, fmt.Errorf("cannot create a network namespace: %w\n%s", err, rights)
 	}
-	// IPv6 would only add packets that nobody asked for.
+	// Without IPv6, the interfaces carry only the packets of the experiment.
 	err := n.sysctl("net.ipv6.conf.default.disable_ipv6", 1)
 	if err == nil || errors.Is(err, os.ErrNotExist) {
 		err = n.ip("link set lo up")
@@ -263,8 +263,8 @@ func (l *lab) configureServer() error {
 	)
 }
 
-// nat makes the router a NAT and a firewall, as nearly every router at home is: it keeps
-// the state of each connection, and passes only segments that belong to one.
+// nat makes the router a NAT and a firewall, as nearly every router at home is. It keeps the
+// state of each connection, and passes only segments of known connections.
 func (l *lab) nat(config labConfig) error {
 	unknown, loose := "", 0
 	switch {
@@ -381,7 +381,7 @@ func (l *lab) loseNATState() error {
 	return nil
 }
 
-// startServer starts a server, in a process of its own. heartbeat is the interval of its
+// startServer starts the server as another process. heartbeat is the interval of its
 // heartbeats.
 func (l *lab) startServer(heartbeat time.Duration) error {
 	l.heartbeat = heartbeat
