@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -237,6 +238,12 @@ func (l *lab) build(config labConfig) (err error) {
 	); err != nil {
 		return err
 	}
+	if err := l.client.waitRunning("c0"); err != nil {
+		return err
+	}
+	if err := l.router.waitRunning("r0"); err != nil {
+		return err
+	}
 	if err := l.configureServer(); err != nil {
 		return err
 	}
@@ -254,13 +261,38 @@ func (l *lab) build(config labConfig) (err error) {
 	return l.nat(config)
 }
 
-// configureServer sets up the interface of the server.
+// configureServer sets up the interface of the server, and waits until it works.
 func (l *lab) configureServer() error {
-	return l.server.ip(
+	if err := l.server.ip(
 		fmt.Sprintf("addr add %v/24 dev s0", serverAddr),
 		"link set s0 up",
 		fmt.Sprintf("route add %v via %v", clientAddr, natAddr),
-	)
+	); err != nil {
+		return err
+	}
+	if err := l.server.waitRunning("s0"); err != nil {
+		return err
+	}
+	return l.router.waitRunning("r1")
+}
+
+// waitRunning waits until an interface sends packets. That is a moment after both of its
+// ends are up.
+func (n *namespace) waitRunning(name string) error {
+	for start := time.Now(); time.Since(start) < 10*time.Second; time.Sleep(time.Millisecond) {
+		var intf *net.Interface
+		err := n.do(func() (err error) {
+			intf, err = net.InterfaceByName(name)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("interface %s: %w", name, err)
+		}
+		if intf.Flags&net.FlagRunning != 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("interface %s is not running after 10s", name)
 }
 
 // nat makes the router a NAT and a firewall, as nearly every router at home is. It keeps the
