@@ -77,15 +77,14 @@ func (p pairs) dial(o keepalive.Options) (near, far net.Conn, err error) {
 	}
 }
 
-// probes returns the times of the keepalive probes that a client's connection has sent. A probe has
-// no data, and the sequence number before the next one.
+// probes returns the times of the keepalive probes that a client's connection has sent.
 func probes(packets []capture.Packet, conn net.Conn) (times []time.Time) {
 	port := conn.LocalAddr().(*net.TCPAddr).AddrPort().Port()
 	var next uint32
 	for _, p := range packets {
 		switch {
 		case !p.Out || p.Src.Port() != port:
-		case p.Flags == capture.ACK && p.Payload == 0 && p.Seq == next-1:
+		case p.IsProbe(next):
 			times = append(times, p.Time)
 		default:
 			next = p.Seq + uint32(p.Payload)
