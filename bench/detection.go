@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-keepalive/keepalive"
+	"github.com/go-keepalive/keepalive/bench/internal/svg"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 )
 
@@ -164,7 +165,7 @@ func detectionChart(all []*trial) *chart {
 	}
 	c.x.ticks, c.y.ticks = steps(0, far+1), steps(0, far*1.125+1)
 	line := func(name, dash string, factor, plus float64) {
-		c.curves = append(c.curves, curve{name: name, color: grey, dash: dash, noPoints: true, x: []float64{0, far}, y: []spread{exact(plus), exact(far*factor + plus)}})
+		c.curves = append(c.curves, curve{name: name, color: svg.Grey, dash: dash, noPoints: true, x: []float64{0, far}, y: []spread{exact(plus), exact(far*factor + plus)}})
 	}
 	line("measured = promised", "", 1, 0)
 	line("the latest time allowed", "5 4", 1.125, 0.5)

@@ -2,28 +2,19 @@ package main
 
 import (
 	"cmp"
-	"encoding/xml"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/go-keepalive/keepalive/bench/internal/svg"
 )
 
-// The colors are those of Okabe and Ito, which color-blind readers can tell
-// apart. The floor is grey.
-const (
-	blue      = "#0072b2"
-	orange    = "#e69f00"
-	green     = "#009e73"
-	vermilion = "#d55e00"
-	purple    = "#cc79a7"
-	grey      = "#787878"
-)
-
+// The floor is grey.
 var colors = map[string]string{
-	array: grey, monitor: blue, afterFunc: purple, ticker: green,
-	bareTCP: grey, framed: blue, stream: vermilion,
-	byCount: blue, byTimeout: orange, inFlight: green, goal: vermilion,
+	array: svg.Grey, monitor: svg.Blue, afterFunc: svg.Purple, ticker: svg.Green,
+	bareTCP: svg.Grey, framed: svg.Blue, stream: svg.Vermilion,
+	byCount: svg.Blue, byTimeout: svg.Orange, inFlight: svg.Green, goal: svg.Vermilion,
 }
 
 // chart is a picture of curves or points.
@@ -104,71 +95,60 @@ func tickLabel(v float64) string {
 	return num(v)
 }
 
-// svg draws the chart. The background is white, because the page may be dark.
-func (c *chart) svg() []byte {
-	const width, left, top, right, bottom, rowHeight = 640, 76.0, 40.0, 610.0, 320.0, 20
+// svg draws the chart.
+func (c *chart) svg() []byte { return c.picture().Bytes(c.title, c.desc) }
+
+func (c *chart) picture() *svg.Picture {
+	const width, left, top, right, bottom, rowHeight = 640, 76.0, 40.0, 600.0, 320.0, 20
 	legend := slices.DeleteFunc(slices.Clone(c.curves), func(c curve) bool { return len(c.x) == 0 })
-	height := int(bottom) + 60 + (len(legend)+1)/2*rowHeight
+	p := &svg.Picture{Width: width, Height: int(bottom) + 60 + (len(legend)+1)/2*rowHeight}
 	px := func(v float64) float64 { return left + c.x.position(v)*(right-left) }
 	py := func(v float64) float64 { return bottom - c.y.position(v)*(bottom-top) }
-
-	var w strings.Builder
-	draw := func(format string, args ...any) { fmt.Fprintf(&w, format+"\n", args...) }
-	text := func(x, y float64, anchor, style, s string) {
-		draw(`<text x="%.1f" y="%.1f" text-anchor="%s"%s>%s</text>`, x, y, anchor, style, escape(s))
+	text := func(x, y float64, anchor string, size float64, s string) {
+		p.Text(svg.Text{X: x, Y: y, Anchor: anchor, Size: size, S: s})
 	}
-	draw(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d" role="img" aria-labelledby="title desc" font-family="Arial,Helvetica,'Liberation Sans',sans-serif" font-size="12" fill="#1f2328">`, width, height)
-	draw(`<title id="title">%s</title>`, escape(c.title))
-	draw(`<desc id="desc">%s</desc>`, escape(c.desc))
-	draw(`<rect width="%d" height="%d" fill="#ffffff"/>`, width, height)
-	text(width/2, 24, "middle", ` font-size="16"`, c.title)
+
+	text(width/2, 24, "middle", 16, c.title)
 	for _, v := range c.x.ticks {
-		draw(`<path d="M%.1f %gV%g" stroke="#e1e1e1"/>`, px(v), top, bottom)
-		text(px(v), bottom+18, "middle", "", tickLabel(v))
+		p.Draw(`<path d="M%.1f %gV%g" stroke="%s"/>`, px(v), top, bottom, svg.Line)
+		text(px(v), bottom+18, "middle", 12, tickLabel(v))
 	}
 	for _, v := range c.y.ticks {
-		draw(`<path d="M%g %.1fH%g" stroke="#e1e1e1"/>`, left, py(v), right)
-		text(left-8, py(v)+4, "end", "", tickLabel(v))
+		p.Draw(`<path d="M%g %.1fH%g" stroke="%s"/>`, left, py(v), right, svg.Line)
+		text(left-8, py(v)+4, "end", 12, tickLabel(v))
 	}
-	text((left+right)/2, bottom+38, "middle", ` font-size="13"`, c.x.label)
-	text(0, 0, "middle", fmt.Sprintf(` font-size="13" transform="translate(18 %.1f) rotate(-90)"`, (top+bottom)/2), c.y.label)
+	text((left+right)/2, bottom+38, "middle", 13, c.x.label)
+	p.Text(svg.Text{X: 18, Y: (top + bottom) / 2, Anchor: "middle", Size: 13, Up: true, S: c.y.label})
 	for i, cu := range legend {
-		drawCurve(draw, cu, px, py)
+		drawCurve(p, cu, px, py)
 		x, y := left+float64(i%2)*(right-left)/2, bottom+60+float64(i/2*rowHeight)
 		same := func(v float64) float64 { return v }
 		line, point := cu, cu
 		line.x, line.y, line.noPoints = []float64{x, x + 24}, []spread{exact(y), exact(y)}, true
 		point.x, point.y, point.noLine = []float64{x + 12}, []spread{exact(y)}, true
-		drawCurve(draw, line, same, same)
-		drawCurve(draw, point, same, same)
-		text(x+32, y+4, "start", "", cu.name)
+		drawCurve(p, line, same, same)
+		drawCurve(p, point, same, same)
+		text(x+32, y+4, "start", 12, cu.name)
 	}
-	draw(`</svg>`)
-	return []byte(w.String())
+	return p
 }
 
 // drawCurve draws a line, its points, and bars for the uncertainty.
-func drawCurve(draw func(string, ...any), c curve, px, py func(float64) float64) {
+func drawCurve(p *svg.Picture, c curve, px, py func(float64) float64) {
 	var path []string
 	for i, x := range c.x {
 		path = append(path, fmt.Sprintf("%.1f %.1f", px(x), py(c.y[i].median)))
 	}
 	if !c.noLine && len(path) > 1 {
-		draw(`<path d="M%s" fill="none" stroke="%s" stroke-width="2" stroke-dasharray="%s"/>`, strings.Join(path, "L"), c.color, cmp.Or(c.dash, "none"))
+		p.Draw(`<path d="M%s" fill="none" stroke="%s" stroke-width="2" stroke-dasharray="%s"/>`, strings.Join(path, "L"), c.color, cmp.Or(c.dash, "none"))
 	}
 	if c.noPoints {
 		return
 	}
 	for i, x := range c.x {
 		if y := c.y[i]; y.low < y.high {
-			draw(`<path d="M%.1f %.1fV%.1f" stroke="%s"/>`, px(x), py(y.low), py(y.high), c.color)
+			p.Draw(`<path d="M%.1f %.1fV%.1f" stroke="%s"/>`, px(x), py(y.low), py(y.high), c.color)
 		}
-		draw(`<circle cx="%.1f" cy="%.1f" r="4" fill="%s"/>`, px(x), py(c.y[i].median), c.color)
+		p.Draw(`<circle cx="%.1f" cy="%.1f" r="4" fill="%s"/>`, px(x), py(c.y[i].median), c.color)
 	}
-}
-
-func escape(s string) string {
-	var w strings.Builder
-	xml.EscapeText(&w, []byte(s))
-	return w.String()
 }
