@@ -32,6 +32,7 @@ var experiments = []experiment{
 	{"disappear", "how a peer disappears, and what a program sees with each remedy", disappear},
 	{"probe", "what a probe is, and what a router, a NAT and a proxy make of it", probe},
 	{"claims", "what is often said about keepalive, and what happens", claims},
+	{"falsepositive", "how often a connection is dropped though its peer is alive", falsePositive},
 }
 
 func main() {
@@ -53,7 +54,7 @@ func run(args []string, out, notes io.Writer) int {
 	if len(args) == 0 {
 		fmt.Fprint(out, "Usage: go run -C bench ./guide NAME [FLAGS]\n\n")
 		for _, e := range experiments {
-			fmt.Fprintf(out, "  %-12s %s\n", e.name, e.about)
+			fmt.Fprintf(out, "  %-13s %s\n", e.name, e.about)
 		}
 		return 0
 	}
