@@ -32,6 +32,7 @@ var experiments = []experiment{
 	{"disappear", "how a peer disappears, and what a program sees with each remedy", disappear},
 	{"probe", "what a probe is, and what a router, a NAT and a proxy make of it", probe},
 	{"claims", "what is often said about keepalive, and what happens", claims},
+	{"timelines", "pictures of the five settings", timelines},
 	{"falsepositive", "how often a connection is dropped though its peer is alive", falsePositive},
 }
 
