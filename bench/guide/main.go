@@ -33,6 +33,7 @@ var experiments = []experiment{
 	{"probe", "what a probe is, and what a router, a NAT and a proxy make of it", probe},
 	{"claims", "what is often said about keepalive, and what happens", claims},
 	{"timelines", "pictures of the five settings", timelines},
+	{"cost", "what probes cost, for 1, 10,000 and a million connections", cost},
 	{"falsepositive", "how often a connection is dropped though its peer is alive", falsePositive},
 }
 
