@@ -3,6 +3,7 @@ package idletimeout
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -24,6 +25,7 @@ type info struct {
 	segments     uint32        // that have arrived
 	dataSegments uint32        // of these, with data
 	silence      time.Duration // since the last segment, but not since a probe of the peer
+	dataSilence  time.Duration // since the last segment with data
 	rtt          time.Duration
 }
 
@@ -47,6 +49,7 @@ func (s *socket) info() (info, error) {
 		segments:     t.Segs_in,
 		dataSegments: t.Data_segs_in,
 		silence:      time.Duration(min(t.Last_data_recv, t.Last_ack_recv)) * time.Millisecond,
+		dataSilence:  time.Duration(t.Last_data_recv) * time.Millisecond,
 		rtt:          time.Duration(t.Rtt) * time.Microsecond,
 	}, nil
 }
@@ -66,6 +69,15 @@ func (s *socket) read(m *measurement, c *conn) {
 	for {
 		n, err := s.stream.Read(buffer)
 		at := m.now()
+		// On a busy machine, Read returns some time after the segment has arrived.
+		if i, infoErr := s.info(); infoErr == nil {
+			switch {
+			case n > 0:
+				at -= i.dataSilence
+			case err == io.EOF:
+				at -= i.silence
+			}
+		}
 		if n > 0 {
 			text := firstLine(buffer[:n])
 			m.post(func() { m.arrived(c, at, text) })
