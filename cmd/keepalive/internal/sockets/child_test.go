@@ -187,7 +187,13 @@ func churn() {
 	wrong, exchanges := 0, 0
 	untouched := must(keepalive.Get(must(dialer.Dial("tcp4", first.Addr().String()))))
 	isSecond := [len(conns)]bool{}
-	for i := 0; ; i = (i + 1) % len(conns) {
+	for i, rounds := 0, 0; ; i = (i + 1) % len(conns) {
+		if i == 0 {
+			// In these pauses, from 1ms to 1s, another process finds the descriptors. On a
+			// busy machine, it needs the longer ones.
+			time.Sleep(time.Millisecond << (rounds % 11))
+			rounds++
+		}
 		select {
 		case <-ended:
 			fmt.Println(exchanges, wrong)
