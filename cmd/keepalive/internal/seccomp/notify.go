@@ -30,7 +30,8 @@ type notification struct {
 
 // receive waits for a system call. n must be zero.
 func (l listener) receive(n *notification) error {
-	return l.ioctl(unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(n))
+	_, err := l.ioctl(unix.SECCOMP_IOCTL_NOTIF_RECV, unsafe.Pointer(n))
+	return err
 }
 
 // isUnused reports whether no process has the filter any more.
@@ -60,7 +61,8 @@ func (l listener) wait() bool {
 // isValid reports whether the thread still waits in system call id. What was read about it
 // before is about this thread then, and not about a later one with the same number.
 func (l listener) isValid(id uint64) bool {
-	return l.ioctl(unix.SECCOMP_IOCTL_NOTIF_ID_VALID, unsafe.Pointer(&id)) == nil
+	_, err := l.ioctlAgain(unix.SECCOMP_IOCTL_NOTIF_ID_VALID, unsafe.Pointer(&id))
+	return err == nil
 }
 
 // addSocket gives the process a descriptor of socket fd, and returns its number there.
@@ -75,11 +77,7 @@ func (l listener) addSocket(id uint64, fd int, cloexec bool) (int, error) {
 	if cloexec {
 		add.newFdFlag = unix.O_CLOEXEC
 	}
-	n, _, errno := unix.RawSyscall(unix.SYS_IOCTL, uintptr(l), unix.SECCOMP_IOCTL_NOTIF_ADDFD, uintptr(unsafe.Pointer(&add)))
-	if errno != 0 {
-		return -1, errno
-	}
-	return int(n), nil
+	return l.ioctlAgain(unix.SECCOMP_IOCTL_NOTIF_ADDFD, unsafe.Pointer(&add))
 }
 
 // hasAddFd reports whether the kernel has addSocket.
@@ -108,7 +106,8 @@ func (l listener) send(id uint64, a answer) error {
 	if a.doCall {
 		response.flags = unix.SECCOMP_USER_NOTIF_FLAG_CONTINUE
 	}
-	return l.ioctl(unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&response))
+	_, err := l.ioctlAgain(unix.SECCOMP_IOCTL_NOTIF_SEND, unsafe.Pointer(&response))
+	return err
 }
 
 // wakeOnSameCPU makes both sides run on the same CPU, which is faster, because they never run at
@@ -117,9 +116,21 @@ func (l listener) wakeOnSameCPU() {
 	_, _, _ = unix.RawSyscall(unix.SYS_IOCTL, uintptr(l), unix.SECCOMP_IOCTL_NOTIF_SET_FLAGS, unix.SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP)
 }
 
-func (l listener) ioctl(request uintptr, arg unsafe.Pointer) error {
-	if _, _, errno := unix.RawSyscall(unix.SYS_IOCTL, uintptr(l), request, uintptr(arg)); errno != 0 {
-		return errno
+// ioctlAgain calls ioctl again if a signal interrupts it. That can happen while it waits for the
+// kernel's lock of the listener, before it has done anything.
+func (l listener) ioctlAgain(request uintptr, arg unsafe.Pointer) (int, error) {
+	for {
+		n, err := l.ioctl(request, arg)
+		if err != unix.EINTR {
+			return n, err
+		}
 	}
-	return nil
+}
+
+func (l listener) ioctl(request uintptr, arg unsafe.Pointer) (int, error) {
+	n, _, errno := unix.RawSyscall(unix.SYS_IOCTL, uintptr(l), request, uintptr(arg))
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(n), nil
 }
