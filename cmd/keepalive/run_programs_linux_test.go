@@ -151,7 +151,7 @@ listen proxy
 func proxy(command, address string) []string {
 	return []string{"sh", "-c", fmt.Sprintf(`%s & proxy=$!
 		(until curl -s http://%s >/dev/null; do sleep 0.05; done) & client=$!
-		echo ready; read line; kill $client $proxy; wait $proxy`, command, address)}
+		echo ready; read line; kill $client $proxy; wait $proxy || [ $? = 143 ] # SIGTERM`, command, address)}
 }
 
 func pairC(name string, flags ...string) program {
