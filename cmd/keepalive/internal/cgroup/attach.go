@@ -153,6 +153,9 @@ func listOne(dir string) (list []Attachment, err error) {
 	}
 	defer cgroup.Close()
 	p, err := attached(cgroup)
+	if errors.Is(err, fs.ErrNotExist) { // removed meanwhile
+		return nil, nil
+	}
 	if err != nil {
 		return nil, explain("reading what is attached to "+Name(dir), err)
 	}
