@@ -2,7 +2,7 @@ package main
 
 import (
 	"encoding/json"
-	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,15 +21,8 @@ func TestListAndSetPrograms(t *testing.T) {
 	for _, p := range programtest.Programs {
 		t.Run(p.Name, func(t *testing.T) {
 			t.Parallel()
-			var started []int
-			p.Run(t, func(cmd *exec.Cmd) {
-				cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-				require.NoError(t, cmd.Start())
-				t.Cleanup(func() { cmd.Process.Signal(syscall.SIGTERM); cmd.Wait() })
-				started = append(started, cmd.Process.Pid)
-			})
-			pids := started
-			for _, pid := range started {
+			pids := startProgram(t, p, syscall.SysProcAttr{})
+			for _, pid := range slices.Clone(pids) {
 				pids = append(pids, descendants(t, pid)...)
 			}
 			flags := []string{"--state", "established"}

@@ -24,16 +24,16 @@ func TestRunTable(t *testing.T) {
 	}
 	programtest.NeedRoot(t)
 	run := []string{keepaliveBinary(t), "run", testOptions}
-	nobody := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	nobody := users[1].process()
 	ways := []struct {
 		name    string
 		command []string
-		process *syscall.SysProcAttr
+		process syscall.SysProcAttr
 	}{
 		{"alone", []string{"env"}, nobody},
 		{"LD_PRELOAD", []string{"env", "LD_PRELOAD=libkeepalive.so.0", "KEEPIDLE=45", "KEEPINTVL=5", "KEEPCNT=3"}, nobody}, // it has no user timeout
 		{"seccomp", slices.Insert(slices.Clone(run), 2, "--mechanism=seccomp"), nobody},
-		{"cgroup", slices.Insert(slices.Clone(run), 2, "--mechanism=cgroup"), nil}, // needs root
+		{"cgroup", slices.Insert(slices.Clone(run), 2, "--mechanism=cgroup"), syscall.SysProcAttr{}}, // needs root
 	}
 	var b strings.Builder
 	fmt.Fprint(&b, "| program |")
@@ -41,24 +41,33 @@ func TestRunTable(t *testing.T) {
 		fmt.Fprintf(&b, " %s |", way.name)
 	}
 	fmt.Fprintln(&b, "\n|"+strings.Repeat(" --- |", 1+len(ways)))
-	for _, p := range programs {
-		requirePrograms(t, p.needs...)
-		fmt.Fprintf(&b, "| %s |", p.name)
+	row := func(name string, sockets func(t *testing.T, process syscall.SysProcAttr, command []string) []foreignSocket) {
+		fmt.Fprintf(&b, "| %s |", name)
 		for _, way := range ways {
+			t.Run(name+" "+way.name, func(t *testing.T) {
+				fmt.Fprintf(&b, " %s |", connectionOptions(sockets(t, way.process, way.command)))
+			})
+		}
+		fmt.Fprintln(&b)
+	}
+	for _, p := range pairs {
+		row(p.name, func(t *testing.T, process syscall.SysProcAttr, command []string) []foreignSocket {
+			requirePrograms(t, p.needs...)
 			dir := t.TempDir()
 			makePublic(t, dir)
 			require.NoError(t, os.Chown(dir, 65534, 65534))
-			args := slices.Clone(way.command)
-			if way.process == nil && p.noRoot {
-				args = append(args, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+			cmd := exec.Command(command[0], append(command[1:], p.start(t, dir)...)...)
+			cmd.SysProcAttr = &process
+			return socketsWhenReady(t, cmd, 1, 2)
+		})
+	}
+	for _, p := range programtest.Programs {
+		row(p.Name, func(t *testing.T, process syscall.SysProcAttr, command []string) []foreignSocket {
+			if p.NeedsRoot {
+				process = syscall.SysProcAttr{}
 			}
-			args = append(args, p.start(t, dir)...)
-			path, err := exec.LookPath(args[0])
-			require.NoError(t, err)
-			cmd := &exec.Cmd{Path: path, Args: args, SysProcAttr: way.process}
-			fmt.Fprintf(&b, " %s |", connectionOptions(socketsWhenReady(t, cmd, p.listeners, p.connections)))
-		}
-		fmt.Fprintln(&b)
+			return awaitSockets(t, startProgram(t, p, process, command...), 0, p.Connections)
+		})
 	}
 	t.Log("\n" + b.String())
 }

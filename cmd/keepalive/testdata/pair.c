@@ -2,9 +2,8 @@
 // "ready" and waits for the end of its input.
 //
 // With -DSOCKETCALL it makes its system calls with socketcall(2), which only 32-bit programs have.
-// With -DRAW it does without the functions of the C library. With -DFASTOPEN it connects with
-// sendto(2). With -DNOT_DUMPABLE only root may look into it, and it turns keepalive on. With
-// -DDOUBLE_FORK, a child of a child does it, in a thread.
+// With -DFASTOPEN it connects with sendto(2). With -DNOT_DUMPABLE only root may look into it, and it
+// turns keepalive on. With -DDOUBLE_FORK, a child of a child does it, in a thread.
 
 #define _GNU_SOURCE
 #include <netinet/in.h>
@@ -21,9 +20,6 @@
 #if defined SOCKETCALL
 #define SOCKET(f, t, p) syscall(SYS_socketcall, 1, (long[]){f, t, p})
 #define SETSOCKOPT(s, l, o, v, n) syscall(SYS_socketcall, 14, (long[]){s, l, o, (long)v, n})
-#elif defined RAW
-#define SOCKET(f, t, p) syscall(SYS_socket, f, t, p)
-#define SETSOCKOPT(s, l, o, v, n) syscall(SYS_setsockopt, s, l, o, v, n)
 #else
 #define SOCKET socket
 #define SETSOCKOPT setsockopt

@@ -15,7 +15,6 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -31,10 +30,14 @@ type Program struct {
 	// Bits32 reports whether the program makes 32-bit system calls.
 	Bits32 bool
 
+	// NeedsRoot reports whether only root can run the program.
+	NeedsRoot bool
+
 	// Connections is how many connections its processes have. One between two of them counts twice.
 	Connections int
 
 	// Run starts the program's processes with start, and returns when they have all connections.
+	// The user of start need not be the one of the test.
 	Run func(t *testing.T, start func(*exec.Cmd))
 }
 
@@ -51,7 +54,7 @@ var Programs = []Program{
 	{Name: "redis", Connections: 4, Run: redis},
 	{Name: "nginx", Connections: 2, Run: nginx},
 	{Name: "haproxy", Connections: 2, Run: haproxy},
-	{Name: "PostgreSQL", Connections: 1, Run: postgres},
+	{Name: "PostgreSQL", NeedsRoot: true, Connections: 1, Run: postgres},
 }
 
 // timeout is for events that take milliseconds on an idle machine.
@@ -94,10 +97,19 @@ func Need(t testing.TB, names ...string) string {
 	return ""
 }
 
+// folder returns a new folder that all users can write to.
+func folder(t *testing.T) string {
+	dir, err := os.MkdirTemp("", "programtest") // t.TempDir is not accessible for others
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	require.NoError(t, os.Chmod(dir, 0o777))
+	return dir
+}
+
 func source(t *testing.T, name string) string {
 	text, err := testdata.ReadFile("testdata/" + name)
 	require.NoError(t, err)
-	path := filepath.Join(t.TempDir(), name)
+	path := filepath.Join(folder(t), name)
 	require.NoError(t, os.WriteFile(path, text, 0o644))
 	return path
 }
@@ -109,7 +121,7 @@ func compile(t *testing.T, cmd *exec.Cmd) {
 
 func c(flags ...string) func(*testing.T, func(*exec.Cmd)) {
 	return func(t *testing.T, start func(*exec.Cmd)) {
-		binary := filepath.Join(t.TempDir(), "conn")
+		binary := filepath.Join(folder(t), "conn")
 		compile(t, exec.Command(Need(t, "gcc"), append(flags, "-o", binary, source(t, "conn.c"))...))
 		conn(t, start, binary)
 	}
@@ -117,7 +129,7 @@ func c(flags ...string) func(*testing.T, func(*exec.Cmd)) {
 
 func golang(arch string) func(*testing.T, func(*exec.Cmd)) {
 	return func(t *testing.T, start func(*exec.Cmd)) {
-		binary := filepath.Join(t.TempDir(), "conn")
+		binary := filepath.Join(folder(t), "conn")
 		cmd := exec.Command(Need(t, "go"), "build", "-o", binary, source(t, "conn.go"))
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+arch, "GOFLAGS=")
 		compile(t, cmd)
@@ -158,7 +170,7 @@ func curl(t *testing.T, start func(*exec.Cmd)) {
 func redis(t *testing.T, start func(*exec.Cmd)) {
 	server := Need(t, "redis-server")
 	address, port := newAddress(), "6379"
-	args := []string{"--bind", address, "--save", "", "--dir", t.TempDir(), "--loglevel", "warning", "--repl-diskless-sync-delay", "0", "--protected-mode", "no"}
+	args := []string{"--bind", address, "--save", "", "--dir", folder(t), "--loglevel", "warning", "--repl-diskless-sync-delay", "0", "--protected-mode", "no"}
 	start(exec.Command(server, append(args, "--port", port)...))
 	client := dialWhenReady(t, net.JoinHostPort(address, port))
 	start(exec.Command(server, append(args, "--port", "6380", "--replicaof", address+" "+port)...))
@@ -172,14 +184,14 @@ func redis(t *testing.T, start func(*exec.Cmd)) {
 func nginx(t *testing.T, start func(*exec.Cmd)) {
 	server := Need(t, "nginx", "/usr/sbin/nginx")
 	backend := listen(t, "127.0.0.1:0")
-	address, dir := newAddress()+":8080", t.TempDir()
+	address, dir := newAddress()+":8080", folder(t)
 	var paths strings.Builder
 	for _, name := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		fmt.Fprintf(&paths, "%s_temp_path %s/%s;\n", name, dir, name)
 	}
 	config := filepath.Join(dir, "nginx.conf")
 	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `
-daemon off; user root; worker_processes 2; pid %s/pid; error_log stderr;
+daemon off; worker_processes 2; pid %s/pid; error_log stderr;
 events {}
 http {
 	access_log off;
@@ -198,7 +210,7 @@ http {
 func haproxy(t *testing.T, start func(*exec.Cmd)) {
 	server := Need(t, "haproxy", "/usr/sbin/haproxy")
 	backend := listen(t, "127.0.0.1:0")
-	address, config := newAddress()+":8080", filepath.Join(t.TempDir(), "haproxy.cfg")
+	address, config := newAddress()+":8080", filepath.Join(folder(t), "haproxy.cfg")
 	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `
 defaults
 	mode tcp
@@ -213,7 +225,7 @@ frontend in
 backend out
 	server one %s
 `, address, backend.Addr()), 0o644))
-	start(exec.Command(server, "-db", "-f", config))
+	start(exec.Command(server, "-W", "-f", config))
 	client := dialWhenReady(t, address)
 	fmt.Fprint(client, "hello\n")
 	readUntil(t, accept(t, backend), "hello\n")
@@ -228,12 +240,7 @@ func postgres(t *testing.T, start func(*exec.Cmd)) {
 	}
 	owner, err := user.Lookup(account)
 	require.NoError(t, err)
-	uid, _ := strconv.Atoi(owner.Uid)
-	gid, _ := strconv.Atoi(owner.Gid)
-	dir, err := os.MkdirTemp("/tmp", "postgres") // t.TempDir is not accessible for others
-	require.NoError(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	require.NoError(t, os.Chown(dir, uid, gid))
+	dir := folder(t)
 	as := func(args ...string) *exec.Cmd {
 		cmd := exec.Command("setpriv", append([]string{"--reuid=" + owner.Uid, "--regid=" + owner.Gid, "--clear-groups"}, args...)...)
 		cmd.Dir = dir
