@@ -20,10 +20,6 @@ import (
 	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/programtest"
 )
 
-const attachedText = "idle=45s,interval=5s,count=3,user-timeout=1m"
-
-var attachedOptions = keepalive.Options{Idle: 45 * time.Second, Interval: 5 * time.Second, Count: 3, UserTimeout: time.Minute}
-
 // newCgroup creates a cgroup with a name that is a TARGET.
 func newCgroup(t *testing.T, name string) (dir string) {
 	mount, err := cgroup.Mount()
@@ -96,13 +92,13 @@ func connectionsOf(t *testing.T, dir string, n int) (list []programtest.Connecti
 func TestAttachPrograms(t *testing.T) {
 	for _, p := range programtest.Programs {
 		t.Run(p.Name, func(t *testing.T) {
-			want := attachedOptions
+			want := mustOptions(t, testOptions)
 			if p.Bits32 {
 				want = keepalive.Options{Idle: 15 * time.Second, Interval: 15 * time.Second, Count: 9, UserTimeout: time.Minute}
 			}
 			name := testName(t) + ".service"
 			dir := newCgroup(t, name)
-			attach(t, attachedText, name)
+			attach(t, testOptions, name)
 			p.Run(t, func(cmd *exec.Cmd) { startIn(t, dir, cmd) })
 			connections := connectionsOf(t, dir, p.Connections)
 			for _, c := range connections {
@@ -122,11 +118,11 @@ func TestRunInCgroup(t *testing.T) {
 			defer stderr.Close()
 			p.Run(t, func(cmd *exec.Cmd) {
 				cmd.Stderr = stderr
-				startIn(t, dir, cmd, "-v", attachedText)
+				startIn(t, dir, cmd, "-v", testOptions)
 			})
 			connections := connectionsOf(t, dir, p.Connections)
 			for _, c := range connections {
-				assert.Equal(t, attachedOptions, c.Options, "%+v", c)
+				assert.Equal(t, mustOptions(t, testOptions), c.Options, "%+v", c)
 			}
 			mechanism := "cgroup"
 			if p.Bits32 {
@@ -134,7 +130,7 @@ func TestRunInCgroup(t *testing.T) {
 			}
 			text, err := os.ReadFile(stderr.Name())
 			require.NoError(t, err)
-			assert.Contains(t, string(text), "mechanism "+mechanism+": "+attachedText)
+			assert.Contains(t, string(text), "mechanism "+mechanism+": "+testOptions)
 		})
 	}
 }
@@ -173,11 +169,11 @@ func TestAttachExisting(t *testing.T) {
 	dir := newCgroup(t, name)
 	python := slices.IndexFunc(programtest.Programs, func(p programtest.Program) bool { return p.Name == "python" })
 	programtest.Programs[python].Run(t, func(cmd *exec.Cmd) { startIn(t, dir, cmd) })
-	out := attach(t, "--existing", attachedText, name)
-	assert.Regexp(t, "(?s)^"+attachedText+" is attached to /"+name+"\n.* 2 +1\nSet .* on 3 of 3 sockets.\n$", out)
+	out := attach(t, "--existing", testOptions, name)
+	assert.Regexp(t, "(?s)^"+testOptions+" is attached to /"+name+"\n.* 2 +1\nSet .* on 3 of 3 sockets.\n$", out)
 	connections := connectionsOf(t, dir, 2)
 	for _, c := range connections {
-		assert.Equal(t, attachedOptions, c.Options)
+		assert.Equal(t, mustOptions(t, testOptions), c.Options)
 	}
 	assert.Equal(t, "off is attached to /"+name+"\n", attach(t, "off", name))
 }
