@@ -13,7 +13,7 @@ import (
 )
 
 func newAttachCommand() *cobra.Command {
-	var allowOverride, existing bool
+	var a attacher
 	cmd := &cobra.Command{
 		Use:   "attach [OPTIONS TARGET]",
 		Short: "Set the options of a running service or container",
@@ -77,33 +77,42 @@ daemon-reload:
 			if len(args) == 0 {
 				return listAttachments(cmd.OutOrStdout())
 			}
-			options, err := parseAndWarn(cmd, args[0])
-			if err != nil {
-				return err
-			}
-			dir, err := cgroup.Find(args[1])
-			if err != nil {
-				return err
-			}
-			if err := cgroup.Attach(dir, cgroup.Settings{Options: options, AllowOverride: allowOverride}); err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s is attached to %s\n", options, cgroup.Name(dir))
-			above, _ := cgroup.Above(dir) // needs more capabilities
-			for _, a := range above {
-				if !a.AllowOverride {
-					fmt.Fprintf(cmd.OutOrStdout(), "%s is attached to %s above it and has priority\n", a.Options, cgroup.Name(a.Dir))
-				}
-			}
-			if existing {
-				return setExisting(cmd, dir, options)
-			}
-			return nil
+			return a.attach(cmd, args[0], args[1])
 		},
 	}
-	cmd.Flags().BoolVar(&allowOverride, "allow-override", false, "let programs and cgroups below choose other values")
-	cmd.Flags().BoolVar(&existing, "existing", false, "also change open connections and listeners")
+	cmd.Flags().BoolVar(&a.allowOverride, "allow-override", false, "let programs and cgroups below choose other values")
+	cmd.Flags().BoolVar(&a.existing, "existing", false, "also change open connections and listeners")
 	return cmd
+}
+
+// attacher is keepalive attach.
+type attacher struct {
+	allowOverride, existing bool
+}
+
+func (a *attacher) attach(cmd *cobra.Command, text, target string) error {
+	options, err := parseAndWarn(cmd, text)
+	if err != nil {
+		return err
+	}
+	dir, err := cgroup.Find(target)
+	if err != nil {
+		return err
+	}
+	if err := cgroup.Attach(dir, cgroup.Settings{Options: options, AllowOverride: a.allowOverride}); err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s is attached to %s\n", options, cgroup.Name(dir))
+	above, _ := cgroup.Above(dir) // needs more capabilities
+	for _, outer := range above {
+		if !outer.AllowOverride {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s is attached to %s above it and has priority\n", outer.Options, cgroup.Name(outer.Dir))
+		}
+	}
+	if a.existing {
+		return setExisting(cmd, dir, options)
+	}
+	return nil
 }
 
 // setExisting sets options on the sockets that the processes in the cgroup have now.

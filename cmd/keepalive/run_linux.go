@@ -47,8 +47,7 @@ const (
 func runFailure(err error) error { return statusError{err, statusFailure} }
 
 func newRunCommand() *cobra.Command {
-	var name string
-	var verbose bool
+	var r runner
 	cmd := &cobra.Command{
 		Use:   "run [flags] OPTIONS [--] PROGRAM [ARGUMENTS...]",
 		Short: "Run a program with OPTIONS on all of its TCP connections",
@@ -98,43 +97,52 @@ the program.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error {
-			signal.Reset() // as if this process were the program already
-			o, err := parseAndWarn(cmd, args[0])
-			if err != nil {
-				return runFailure(err)
-			}
-			logf := func(format string, args ...any) {
-				fmt.Fprintf(cmd.ErrOrStderr(), "keepalive: "+format+"\n", args...)
-			}
-			if err := setInherited(o); err != nil {
-				logf("%v", err)
-			}
-			m, err := startMechanism(name, programOf(args)[0], o)
-			if err != nil {
-				return runFailure(err)
-			}
-			for _, text := range outerSettings(m) {
-				logf("%s", text)
-			}
-			if verbose {
-				logf("mechanism %s: %v", m.name, o)
-				logf("not covered: %s", strings.Join(m.gaps(), "; "))
-			}
-			err = execProgram(programOf(args))
-			if errors.Is(err, fs.ErrNotExist) {
-				return statusError{err, statusNotFound}
-			}
-			return statusError{err, statusCannotExecute}
-		},
+		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd, args[0], programOf(args)) },
 	}
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return runFailure(fmt.Errorf("%w: see %s --help", err, cmd.CommandPath()))
 	})
 	cmd.Flags().SetInterspersed(false) // flags after OPTIONS are the program's
-	cmd.Flags().StringVar(&name, "mechanism", "auto", mechanismNames)
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "write the mechanism and what it does not cover")
+	cmd.Flags().StringVar(&r.mechanism, "mechanism", "auto", mechanismNames)
+	cmd.Flags().BoolVarP(&r.verbose, "verbose", "v", false, "write the mechanism and what it does not cover")
 	return cmd
+}
+
+// runner is keepalive run.
+type runner struct {
+	mechanism string
+	verbose   bool
+}
+
+// run executes program. It returns only if that fails.
+func (r *runner) run(cmd *cobra.Command, options string, program []string) error {
+	signal.Reset() // as if this process were the program already
+	o, err := parseAndWarn(cmd, options)
+	if err != nil {
+		return runFailure(err)
+	}
+	logf := func(format string, args ...any) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "keepalive: "+format+"\n", args...)
+	}
+	if err := setInherited(o); err != nil {
+		logf("%v", err)
+	}
+	m, err := startMechanism(r.mechanism, program[0], o)
+	if err != nil {
+		return runFailure(err)
+	}
+	for _, text := range outerSettings(m) {
+		logf("%s", text)
+	}
+	if r.verbose {
+		logf("mechanism %s: %v", m.name, o)
+		logf("not covered: %s", strings.Join(m.gaps(), "; "))
+	}
+	err = execProgram(program)
+	if errors.Is(err, fs.ErrNotExist) {
+		return statusError{err, statusNotFound}
+	}
+	return statusError{err, statusCannotExecute}
 }
 
 // programOf returns the program and its arguments, which follow OPTIONS.
