@@ -131,65 +131,74 @@ type failure struct {
 	sockets []*sockets.Socket
 }
 
-// report shows how many sockets of each process were changed, and why others were not.
-func report(cmd *cobra.Command, table sockets.Table, changes []sockets.Change, opts keepalive.Options) error {
-	if len(changes) == 0 {
-		return noSocket(table)
-	}
-	var all []*changedProcess
+// changedSockets is what set did.
+type changedSockets struct {
+	processes             []*changedProcess
+	changed, failed, gone int
+}
+
+func summarize(changes []sockets.Change, opts keepalive.Options) (all changedSockets) {
 	byName := make(map[string]*changedProcess)
-	changed, failed, gone := 0, 0, 0
 	for _, c := range changes {
 		name := ownerText(c.Socket)
 		p := byName[name]
 		if p == nil {
 			p = &changedProcess{name: name}
 			byName[name] = p
-			all = append(all, p)
+			all.processes = append(all.processes, p)
 		}
 		if c.Err == nil && !inEffect(opts, c.After) {
 			c.Err = fmt.Errorf("the options are %s now: has the program changed them again?", c.After)
 		}
 		switch {
 		case errors.Is(c.Err, sockets.ErrGone):
-			gone++
+			all.gone++
 		case c.Err != nil:
-			failed++
+			all.failed++
 			p.fail(c)
 		case c.State == sockets.Listen:
-			changed++
+			all.changed++
 			p.listeners++
 		default:
-			changed++
+			all.changed++
 			p.connections++
 		}
 	}
+	return all
+}
+
+// report shows how many sockets of each process were changed, and why others were not.
+func report(cmd *cobra.Command, table sockets.Table, changes []sockets.Change, opts keepalive.Options) error {
+	if len(changes) == 0 {
+		return noSocket(table)
+	}
+	all := summarize(changes, opts)
 	var text bytes.Buffer
-	if changed > 0 {
+	if all.changed > 0 {
 		tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(tw, "PROCESS\tCONNECTIONS\tLISTENERS")
-		for _, p := range all {
+		for _, p := range all.processes {
 			if p.connections+p.listeners > 0 {
 				fmt.Fprintf(tw, "%s\t%d\t%d\n", p.name, p.connections, p.listeners)
 			}
 		}
 		tw.Flush()
 	}
-	fmt.Fprintf(&text, "Set %q on %d of %s.", opts, changed, plural(len(changes), "socket"))
-	if gone > 0 {
-		fmt.Fprintf(&text, " %s closed meanwhile.", number(gone, "socket was", "sockets were"))
+	fmt.Fprintf(&text, "Set %q on %d of %s.", opts, all.changed, plural(len(changes), "socket"))
+	if all.gone > 0 {
+		fmt.Fprintf(&text, " %s closed meanwhile.", number(all.gone, "socket was", "sockets were"))
 	}
 	fmt.Fprintln(&text)
 	if _, err := text.WriteTo(cmd.OutOrStdout()); err != nil {
 		return err
 	}
-	for _, p := range all {
+	for _, p := range all.processes {
 		for _, f := range p.failures {
 			fmt.Fprintf(cmd.ErrOrStderr(), "keepalive: %s: %s: %s\n", p.name, socketsText(f.sockets), f.reason)
 		}
 	}
-	if failed > 0 {
-		return fmt.Errorf("could not set all of %q on %s", opts, plural(failed, "socket"))
+	if all.failed > 0 {
+		return fmt.Errorf("could not set all of %q on %s", opts, plural(all.failed, "socket"))
 	}
 	return nil
 }
