@@ -111,12 +111,25 @@ func readSystem() (*systemDefaults, error) {
 		return nil, err
 	}
 	d.Detection = d.explanation.Idle.Detection
+	d.Settings = readSettings(h, o)
+	var names []string
+	for _, s := range d.Settings {
+		if s.Raw != nil {
+			names = append(names, s.Source)
+		}
+	}
+	settings, err := sysdefault.BootSettings(names...)
+	d.BootFiles, d.bootError = append(d.BootFiles, settings...), err
+	return d, nil
+}
+
+// readSettings returns the settings of host h, whose defaults are o.
+func readSettings(h explain.Host, o keepalive.Options) []systemSetting {
 	const programs = "each program sets it for its own sockets"
 	const always = "net.inet.tcp.always_keepalive" // macOS, FreeBSD and DragonFly BSD
+	settings := []systemSetting{{"keepalive", "off", programs, nil}}
 	if raw, ok, err := sysdefault.Read(always); err == nil && ok {
-		d.Settings = append(d.Settings, systemSetting{"keepalive", map[bool]string{true: "on", false: "off"}[raw != 0], always, &raw})
-	} else {
-		d.Settings = append(d.Settings, systemSetting{"keepalive", "off", programs, nil})
+		settings[0] = systemSetting{"keepalive", map[bool]string{true: "on", false: "off"}[raw != 0], always, &raw}
 	}
 	for _, s := range []struct {
 		option, value string
@@ -139,23 +152,14 @@ func readSystem() (*systemDefaults, error) {
 				setting.Source = "built in (no " + name + " in the registry)"
 			}
 		}
-		d.Settings = append(d.Settings, setting)
+		settings = append(settings, setting)
 	}
-	d.Settings = append(d.Settings, systemSetting{"user-timeout", "none", programs, nil})
-	// It limits data in flight if there is no user timeout.
-	const retries = "net.ipv4.tcp_retries2"
+	settings = append(settings, systemSetting{"user-timeout", "none", programs, nil})
+	const retries = "net.ipv4.tcp_retries2" // limits data in flight if there is no user timeout
 	if raw, ok, err := sysdefault.Read(retries); err == nil && ok && h.System == "linux" {
-		d.Settings = append(d.Settings, systemSetting{"retransmissions", fmt.Sprint(raw), retries, &raw})
+		settings = append(settings, systemSetting{"retransmissions", fmt.Sprint(raw), retries, &raw})
 	}
-	var names []string
-	for _, s := range d.Settings {
-		if s.Raw != nil {
-			names = append(names, s.Source)
-		}
-	}
-	settings, err := sysdefault.BootSettings(names...)
-	d.BootFiles, d.bootError = append(d.BootFiles, settings...), err
-	return d, nil
+	return settings
 }
 
 func (c *systemCommand) show(w io.Writer) error {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -39,50 +40,54 @@ func (x *Explanation) writeSettings(b *strings.Builder) {
 		state = "off"
 	}
 	fmt.Fprintf(tw, "  keepalive\t%s\n", state)
-	isDefault := make(map[string]bool)
-	for _, key := range x.Settings.Defaults {
-		isDefault[key] = true
-	}
-	row := func(key, value string, named, effective time.Duration) {
-		var note string
-		switch name := x.host.Name(key); {
-		case key == "count" && x.Settings.UserTimeout != nil && x.KeepAlive && x.host.UserTimeoutReplacesCount():
-			note = "not used: the user timeout replaces it"
-		case isDefault[key] && key == "user-timeout": // no system has a default for it
-		case isDefault[key] && name != "":
-			note = "system default: " + name
-		case isDefault[key]:
-			note = "system default"
-		case named != 0 && named != effective:
-			note = fmt.Sprintf("%s, rounded up", named)
-		}
-		line := fmt.Sprintf("  %s\t%s", key, value)
-		if note != "" {
-			line += "\t" + note
-		}
-		fmt.Fprintln(tw, line)
-	}
-	times := func(key string, named, effective time.Duration) {
-		value := "not known"
-		if effective != 0 {
-			value = text.Duration(effective)
-		}
-		row(key, value, named, effective)
-	}
 	s := x.Settings
-	times("idle", x.named.Idle, time.Duration(s.Idle))
-	times("interval", x.named.Interval, time.Duration(s.Interval))
-	if s.Count == 0 {
-		row("count", "not known", 0, 0)
-	} else {
-		row("count", strconv.Itoa(s.Count), 0, 0)
+	idle, interval, count, userTimeout := "not known", "not known", "not known", "none"
+	if s.Idle != 0 {
+		idle = text.Duration(time.Duration(s.Idle))
 	}
-	if s.UserTimeout == nil {
-		row("user-timeout", "none", 0, 0)
-	} else {
-		times("user-timeout", x.named.UserTimeout, time.Duration(*s.UserTimeout))
+	if s.Interval != 0 {
+		interval = text.Duration(time.Duration(s.Interval))
+	}
+	if s.Count != 0 {
+		count = strconv.Itoa(s.Count)
+	}
+	var limit Seconds
+	if s.UserTimeout != nil {
+		limit = *s.UserTimeout
+		userTimeout = text.Duration(time.Duration(limit))
+	}
+	for _, row := range []struct{ key, value, note string }{
+		{"idle", idle, x.note("idle", x.named.Idle, s.Idle)},
+		{"interval", interval, x.note("interval", x.named.Interval, s.Interval)},
+		{"count", count, x.note("count", 0, 0)},
+		{"user-timeout", userTimeout, x.note("user-timeout", x.named.UserTimeout, limit)},
+	} {
+		fmt.Fprintf(tw, "  %s\t%s", row.key, row.value)
+		if row.note != "" {
+			fmt.Fprint(tw, "\t", row.note)
+		}
+		fmt.Fprintln(tw)
 	}
 	tw.Flush()
+}
+
+// note returns where a value comes from, or whether it is used, or "". named is the time in OPTIONS,
+// and effective the one in effect. They are 0 if there is none.
+func (x *Explanation) note(key string, named time.Duration, effective Seconds) string {
+	isDefault := slices.Contains(x.Settings.Defaults, key)
+	switch name := x.host.Name(key); {
+	case key == "count" && x.Settings.UserTimeout != nil && x.KeepAlive && x.host.UserTimeoutReplacesCount():
+		return "not used: the user timeout replaces it"
+	case isDefault && key == "user-timeout": // no system has a default for it
+		return ""
+	case isDefault && name != "":
+		return "system default: " + name
+	case isDefault:
+		return "system default"
+	case named != 0 && effective != 0 && named != time.Duration(effective):
+		return fmt.Sprintf("%s, rounded up", named)
+	}
+	return ""
 }
 
 func (x *Explanation) writeIdle(b *strings.Builder) {
