@@ -115,52 +115,29 @@ func (s *search) closed() (Result, bool) {
 		*l = closings{}
 		return Result{}, false
 	}
-	var similarAge, similarIdle, otherIdle int
-	var least, most time.Duration // of the similar idle times
-	var longest time.Duration     // of all idle times
-	closed := l.list[0].Closing
-	controlClosed := s.control == nil
-	for _, c := range l.list {
-		if l.similar(c.After) {
-			similarAge++
-			closed.After, closed.Longest = min(closed.After, c.After), max(closed.Longest, c.After)
-			controlClosed = controlClosed || c.control
-		}
-		if c.control {
-			continue
-		}
-		longest = max(longest, c.idle)
-		if similarIdle == 0 {
-			least, most = c.idle, c.idle
-		}
-		if (c.idle - least).Abs() <= l.tolerance() {
-			similarIdle++
-			least, most = min(least, c.idle), max(most, c.idle)
-		} else {
-			otherIdle++
-		}
-	}
+	c := l.compare()
+	controlClosed := s.control == nil || c.control
 	var survivors []*conn
-	for _, c := range s.conns {
-		if !c.control && c.phase != opening && s.now-c.data > l.list[0].After+l.tolerance()/4 {
-			survivors = append(survivors, c)
+	for _, open := range s.conns {
+		if !open.control && open.phase != opening && s.now-open.data > l.list[0].After+l.tolerance()/4 {
+			survivors = append(survivors, open)
 		}
 	}
-	r := Result{Closed: &closed}
+	r := Result{Closed: &c.closing}
 	switch {
-	case l.late > 0 && l.asked > longest+l.tolerance():
+	case l.late > 0 && l.asked > c.longest+l.tolerance():
 		r.Verdict, r.Reopened = ServerCloses, true
-	case controlClosed && len(survivors) == 0 && (l.asked == 0 || l.late > 0) && similarAge > 1:
+	case controlClosed && len(survivors) == 0 && (l.asked == 0 || l.late > 0) && c.sameAge > 1:
 		r.Verdict = ServerCloses
 		low, _ := s.bounds(certain)
-		r.Lower = min(low, closed.After)
+		r.Lower = min(low, c.closing.After)
 	case controlClosed && len(survivors) > 0 && l.asked == 0:
 		l.asked = s.ask(survivors)
 		return Result{}, false
-	case !controlClosed && s.now-s.control.data > l.due()+l.tolerance() && similarIdle > 1 && otherIdle == 0 && !s.anyIdle(most+l.tolerance()/2):
+	case !controlClosed && s.now-s.control.data > l.due()+l.tolerance() && c.sameIdle > 1 && c.otherIdle == 0 && !s.anyIdle(c.most+l.tolerance()/2):
 		slack := pollInterval + s.rtt()
-		r.Verdict, r.Lower, r.Upper = Closes, least-slack, most+slack
-		closed.After, closed.Longest = least, most
+		r.Verdict, r.Lower, r.Upper = Closes, c.least-slack, c.most+slack
+		c.closing.After, c.closing.Longest = c.least, c.most
 	case s.awaitsClosing():
 		return Result{}, false
 	default:
@@ -168,6 +145,44 @@ func (s *search) closed() (Result, bool) {
 		return Result{}, false
 	}
 	return r, true
+}
+
+// comparison compares connections that were closed, by age and by idle time.
+type comparison struct {
+	closing Closing // the first one, with the times of all that have about the same age
+	sameAge int     // connections of about the same age
+	control bool    // one of these is the control connection
+
+	// Without the control connection:
+	sameIdle, otherIdle int           // connections of about the same idle time, and others
+	least, most         time.Duration // of the same idle times
+	longest             time.Duration // of all idle times
+}
+
+// compare compares all connections with the first one. There must be one.
+func (l *closings) compare() comparison {
+	r := comparison{closing: l.list[0].Closing}
+	for _, c := range l.list {
+		if l.similar(c.After) {
+			r.sameAge++
+			r.closing.After, r.closing.Longest = min(r.closing.After, c.After), max(r.closing.Longest, c.After)
+			r.control = r.control || c.control
+		}
+		if c.control {
+			continue
+		}
+		r.longest = max(r.longest, c.idle)
+		if r.sameIdle == 0 {
+			r.least, r.most = c.idle, c.idle
+		}
+		if (c.idle - r.least).Abs() <= l.tolerance() {
+			r.sameIdle++
+			r.least, r.most = min(r.least, c.idle), max(r.most, c.idle)
+		} else {
+			r.otherIdle++
+		}
+	}
+	return r
 }
 
 // anyIdle reports whether a connection has been idle for longer than d.
