@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// TestDiagnoseErrno: the kernel's word comes before all others, wherever it
-// stands.
+// TestDiagnoseErrno: the error number of the kernel has priority, wherever it is in the chain of
+// errors.
 func TestDiagnoseErrno(t *testing.T) {
 	t.Parallel()
 	for errno, want := range map[syscall.Errno]keepalive.Cause{

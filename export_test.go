@@ -2,7 +2,7 @@ package keepalive
 
 import "time"
 
-// This file has what the tests in package keepalive_test need beside the API.
+// This file has what the tests in package keepalive_test need in addition to the API.
 
 var NoInfo = noInfo
 

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestFresh: a connection that nobody touched has the sysctls' values, and is
+// TestFresh: a connection on which nothing was set has the values of the sysctls, and keepalive is
 // off.
 func TestFresh(t *testing.T) {
 	t.Parallel()
@@ -93,8 +93,8 @@ func protocol(t *testing.T, c syscall.Conn) int {
 	return v
 }
 
-// TestMultipath: a listener is Multipath TCP, as package net makes it, unless
-// that would cost a setting; and what a Multipath TCP connection lacks is said.
+// TestMultipath: a listener uses Multipath TCP, as package net makes it, unless it would lack an
+// option. Enable reports the options that a Multipath TCP connection lacks.
 func TestMultipath(t *testing.T) {
 	t.Parallel()
 	plain, err := net.Listen("tcp", "127.0.0.1:0")

@@ -90,9 +90,8 @@ func TestLegacyNothingShared(t *testing.T) {
 	}
 }
 
-// TestDeadPeerOnWindows reads from a deaf peer until Windows says that it is
-// dead, on either path. The count is the system's: 10 on Windows, and the
-// host's under Wine.
+// TestDeadPeerOnWindows reads from a dead peer until Windows drops the connection, on both paths. The
+// count is the one of the system: 10 on Windows, and the count of the host under Wine.
 func TestDeadPeerOnWindows(t *testing.T) { realtime.Test(testDeadPeerOnWindows)(t) }
 
 func testDeadPeerOnWindows(t testing.TB) {

@@ -105,7 +105,7 @@ func (l limited) Accept() (net.Conn, error) {
 	return &embedsConn{c}, err
 }
 
-// hiding wraps connections so that nobody gets at what is inside.
+// hiding wraps connections so that the connection inside is not accessible.
 type hiding struct{ net.Listener }
 
 type hides struct {

@@ -94,8 +94,8 @@ func TestDefaultsOutOfRange(t *testing.T) {
 	})
 }
 
-// TestUnreachable: the peer goes away while data is in flight, and the router
-// says so. The user timeout ends the connection, and the error is the router's.
+// TestUnreachable: the peer disappears while data is in flight, and the router reports that it is
+// unreachable. The user timeout ends the connection, and the error is the one of the router.
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	needLinuxKernel(t)
@@ -179,9 +179,9 @@ func TestDialGivenUp(t *testing.T) {
 	assert.Equal(t, keepalive.Dead, keepalive.Diagnose(err))
 }
 
-// TestKeepOpen crosses a NAT router that forgets connections after five seconds
-// of silence: with KeepOpen the connection lives through thirty (thirteen with
-// -short), and through a lost probe; without it dies.
+// TestKeepOpen dials through a NAT that drops connections after 5s of silence. With KeepOpen, the
+// connection is still open after 30s (13s with -short), although a probe is lost. Without
+// KeepOpen, it is not.
 func TestKeepOpen(t *testing.T) { realtime.Test(testKeepOpen)(t) }
 
 func testKeepOpen(t testing.TB) {

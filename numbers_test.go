@@ -42,9 +42,8 @@ var headers = map[string]numbers{
 	"aix":       {8, 0x11, 0x12, 0x13, none, second, "", 0xffff},
 }
 
-// limits are what each table says of its fields' ranges, of the integer for no
-// user timeout, and whether a listener hands the option on: the documentation in
-// doc.go, and keepalive's own sources, say the same.
+// limits has the range of each field on each system, the integer for no user timeout, and whether
+// accepted connections inherit the option. docs/systems.md has the same values.
 var limits = map[string][4]string{ // idle, interval, count, user timeout
 	"linux":     {"1..32767, inherited", "1..32767, inherited", "1..127, inherited", "1..math.MaxInt32, inherited"},
 	"windows":   {"1..math.MaxUint32/1000", "1..math.MaxUint32/1000", "1..255", "1..math.MaxInt32, unlimited -1"},

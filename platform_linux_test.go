@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestVariantOfListener: the first socket that the package sees may be a listener, of which
-// Linux does not report what tells it from gVisor.
+// TestVariantOfListener: the first socket that the package gets can be a listener. It does not show
+// whether the system is Linux or gVisor.
 func TestVariantOfListener(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")

@@ -372,8 +372,8 @@ func TestIsTCP(t *testing.T) {
 	}
 }
 
-// FuzzEncode: what the kernel is asked for is never less than what the caller
-// asked for, nor a whole unit more, and out of range is refused.
+// FuzzEncode: the value for the kernel is never less than the one of the caller, and less than a unit
+// more. A value that is out of range is an error.
 func FuzzEncode(f *testing.F) {
 	for _, d := range []int64{1, 999_999_999, 1e9, 1e9 + 1, 1500 * 1e6, 32767 * 1e9, 32767*1e9 + 1, math.MaxInt64 - 1, math.MaxInt64, -1, math.MinInt64, 0} {
 		for i := range int(numFields) {

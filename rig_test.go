@@ -8,7 +8,7 @@ import (
 // rig is what CI runs the tests on, such as wine8; see .ci/rig.
 var rig = os.Getenv("KEEPALIVE_RIG")
 
-// What a rig does differently from the system that it stands for.
+// What a rig does differently from the system that it replaces.
 var (
 	// hostLimits: Wine has the limits of the host, not of Windows.
 	hostLimits = strings.HasPrefix(rig, "wine")
@@ -19,7 +19,7 @@ var (
 	hostErrnos = rig == "mips64le"
 )
 
-// rigLacks is what a rig does not support, although the system that it stands for does.
+// rigLacks has what a rig does not support, although the system that it replaces does.
 var rigLacks = map[string]bool{
 	"options":      rig == "wine8", // it has SIO_KEEPALIVE_VALS, without a count
 	"Get":          rig == "wine8",
@@ -27,5 +27,5 @@ var rigLacks = map[string]bool{
 	"Inspect":      strings.HasPrefix(rig, "wine") || rig == "gvisor" || qemuUser, // no SIO_TCP_INFO, no TCP_INFO
 }
 
-// qemuUser: programs for other processors, but for 386, which runs natively.
+// qemuUser runs programs for other processors, except 386, which runs natively.
 var qemuUser = rig == "arm" || rig == "arm64" || rig == "s390x" || rig == "mips64le" || rig == "riscv64"

@@ -54,8 +54,8 @@ type libraryCase struct {
 	client func(r *run) session
 
 	// server starts a server whose connections have opts: with r.listen. Then it makes a client
-	// with r.dialPlain, so that the server's side of the connection is idle, or if r.busy, so
-	// that the server sends data all the time, or waits for an answer to data it has sent.
+	// with r.dialPlain. If r.busy is false, the server's side of the connection is then idle.
+	// Otherwise the server sends data all the time, or waits for an answer to data it has sent.
 	// The server calls r.report with the error that it gets when the client is dead.
 	server func(r *run)
 

@@ -72,8 +72,8 @@ func (r *relay) setServer(addr string) {
 	r.server = addr
 }
 
-// setDead makes the relay a dead peer of its clients: from now on, it does not answer a dial,
-// and no segment passes between it and the sockets of the clients.
+// setDead makes the relay a dead peer of its clients. From now on, it does not answer when they
+// dial, and no segment passes between the relay and its clients.
 func (r *relay) setDead(t testing.TB) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -187,8 +187,8 @@ func TestConnAborted(t *testing.T) {
 	}
 }
 
-// TestConnCloseWriteFull: CloseWrite waits neither for room nor for a deadline,
-// and the end comes after all data.
+// TestConnCloseWriteFull: CloseWrite returns at once, also if the buffer is full. The end is sent
+// after all data.
 func TestConnCloseWriteFull(t *testing.T) {
 	t.Parallel()
 	virtual(t, func(t *testing.T) {
@@ -280,8 +280,8 @@ func own(n int, err error) (int, error) {
 func (c timeouts) Read(b []byte) (int, error)  { return own(c.Conn.Read(b)) }
 func (c timeouts) Write(b []byte) (int, error) { return own(c.Conn.Write(b)) }
 
-// TestConnOwnTimeouts: a deadline that somebody sets on the connection inside does not
-// end the connection, whatever error it reports.
+// TestConnOwnTimeouts: a deadline on the connection inside does not end the Conn, whatever error the
+// connection inside returns.
 func TestConnOwnTimeouts(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		a, b := net.Pipe()

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// This file has what the tests in package heartbeat_test need beside the API.
+// This file has what the tests in package heartbeat_test need in addition to the API.
 
 const (
 	FrameData = frameData
@@ -43,8 +43,8 @@ func Numbered(kind byte, number uint32, payload string) string {
 // ReadClock reads the clock as Heard does.
 func ReadClock() { now() }
 
-// Suspend has the machine sleep for d, as the clocks show it: the monotonic one
-// stands still. It takes a test that is not parallel.
+// Suspend makes the clocks show that the machine was suspended for d. The monotonic clock does not
+// advance. The test must not be parallel.
 func Suspend(t *testing.T, d time.Duration) {
 	suspended.Add(int64(d))
 	t.Cleanup(func() { suspended.Add(-int64(d)) })

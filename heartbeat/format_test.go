@@ -62,8 +62,8 @@ func TestConnNonsense(t *testing.T) {
 	})
 }
 
-// TestConnNoPreface: a peer that says nothing is dead, and one that says too little
-// is not waited for.
+// TestConnNoPreface: a peer that sends nothing is reported dead. If the preface is incomplete after
+// Timeout, the connection ends with an error.
 func TestConnNoPreface(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		for _, said := range []string{"", heartbeat.Magic} {

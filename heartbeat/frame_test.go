@@ -12,8 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// decode is FORMAT.md, written down once more: it takes all of b at once. It
-// returns the data, and what else came; bad tells that b breaks the format.
+// decode implements FORMAT.md a second time, for all of b at once. It returns the data and what else
+// arrived. bad reports whether b violates the format.
 func decode(b []byte) (data string, others []string, bad bool) {
 	n := min(len(b), len(magic))
 	if string(b[:n]) != magic[:n] {

@@ -53,8 +53,8 @@ func TestConnIdle(t *testing.T) {
 	})
 }
 
-// TestConnTraffic: a ping goes out after Interval without a byte from the peer, and
-// not sooner; what it carries arrives.
+// TestConnTraffic: a ping is sent after Interval without a byte from the peer, and not sooner. Its
+// payload arrives.
 func TestConnTraffic(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		var pings atomic.Int32
@@ -198,8 +198,8 @@ func TestConnSlowLine(t *testing.T) {
 	})
 }
 
-// TestConnDownload: a side that only receives is never silent for longer than the
-// peer's interval, even if data arrives seldom. An idle connection has pings only.
+// TestConnDownload: a side that only receives is never silent for longer than the peer's interval,
+// even if data rarely arrives. On an idle connection, there are only pings.
 func TestConnDownload(t *testing.T) {
 	t.Parallel()
 	virtual(t, func(t *testing.T) {
@@ -366,8 +366,8 @@ func TestConnCallbacks(t *testing.T) {
 	})
 }
 
-// TestConnResetPaused: the kernel tells of a reset once, and to the pong that says
-// that this side lives. It is no orderly end all the same.
+// TestConnResetPaused: the kernel returns ECONNRESET only once, here to the write of a pong. Read and
+// Write still return it.
 func TestConnResetPaused(t *testing.T) {
 	t.Parallel()
 	near, far := tcpPair(t)

@@ -147,8 +147,8 @@ func TestMonitorOneWay(t *testing.T) {
 	})
 }
 
-// TestMonitorBlocked: pings that block delay no other peer, and kill nobody from
-// whom bytes still come.
+// TestMonitorBlocked: pings that block do not delay other peers. A peer from which bytes arrive is
+// not reported dead.
 func TestMonitorBlocked(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		var m heartbeat.Monitor
@@ -190,8 +190,8 @@ func TestMonitorBlocked(t *testing.T) {
 	})
 }
 
-// TestMonitorBlockedSilent: a peer that is silent as well dies in time, while its
-// ping blocks; and neither functions that block nor many deaths hold up a death.
+// TestMonitorBlockedSilent: a silent peer whose ping blocks is reported dead in time. Functions that
+// block, and many dead peers, do not delay that.
 func TestMonitorBlockedSilent(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		var m heartbeat.Monitor

@@ -237,8 +237,8 @@ func TestDeafPeer(t *testing.T) {
 	})
 }
 
-// TestDeadBackend: behind a proxy that goes on to answer for it, at the TCP level, a
-// backend dies; keepalive sees nothing, and heartbeats do.
+// TestDeadBackend: a backend ends, and the proxy before it still answers TCP segments. Keepalive does
+// not detect that, and heartbeats do.
 func TestDeadBackend(t *testing.T) {
 	t.Parallel()
 	backend := listen(t)

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestConnNotReading: an application that reads nothing for an hour is not taken
-// for dead, does not take the peer for dead, and holds little; nothing is lost.
+// TestConnNotReading: an application reads nothing for an hour. Neither side reports the other one
+// dead, the buffer stays small, and no data is lost.
 func TestConnNotReading(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		near, far := pipe(t, cfg10s)
@@ -57,8 +57,8 @@ func (s iotestSlow) Read(b []byte) (int, error) {
 	return s.Reader.Read(b)
 }
 
-// TestConnTakeover: Reads with short deadlines take the reader's role from the
-// background again and again, and neither spins nor loses a byte.
+// TestConnTakeover: calls of Read with short deadlines replace the reader in the background again
+// and again. No byte is lost.
 func TestConnTakeover(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		near, far := pipe(t, cfg10s)

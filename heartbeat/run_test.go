@@ -66,8 +66,8 @@ func TestRunDeath(t *testing.T) {
 	})
 }
 
-// TestRunDeaf: a ping that ignores its context delays neither the DeadError nor
-// the end, and no other is begun beside it.
+// TestRunDeaf: a ping that ignores its context does not delay the return of Run. No other ping
+// begins while it runs.
 func TestRunDeaf(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -120,7 +120,7 @@ func TestRunJustInTime(t *testing.T) {
 	})
 }
 
-// TestRunOver: an error that says that the connection is over ends Run at once.
+// TestRunOver: Run returns at once if an error means that the connection has ended.
 func TestRunOver(t *testing.T) {
 	virtual(t, func(t *testing.T) {
 		for _, cause := range []error{net.ErrClosed, io.EOF} {

@@ -8,9 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestWheel holds the wheel against its definition: a peer comes up in the first
-// advance to a time that is not before its wake, rounded up to a tick, and in no
-// other.
+// TestWheel compares the wheel with its definition. The first call of advance whose time is not
+// before a peer's wake, rounded up to a tick, returns the peer. No other call does.
 func TestWheel(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(50) {

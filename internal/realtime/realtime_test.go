@@ -72,7 +72,7 @@ func TestRepeat(t *testing.T) {
 	}
 }
 
-// TestMeasure: every timer is late by a little, and the trial is told so.
+// TestMeasure: every timer is a little late, and the trial gets that value.
 func TestMeasure(t *testing.T) {
 	assert.Positive(t, (&trial{TB: t}).run(func(testing.TB) { time.Sleep(5 * period) }))
 }

@@ -164,9 +164,9 @@ func upLoopback() {
 }
 
 // churn holds connections to a listener and prints its port. Until its input ends, it closes
-// connections to that listener and opens connections to a second one in their place, and the
-// other way round, so that descriptors are used again. Then it prints the number of exchanges,
-// and the number of connections to the second listener that did not keep the default options.
+// connections to that listener, and opens connections to a second one with the same descriptors. It
+// also does the opposite. Then it prints the number of exchanges, and the number of connections to
+// the second listener that did not keep the default options.
 func churn() {
 	var lc net.ListenConfig
 	lc.KeepAlive = -1
@@ -220,8 +220,8 @@ func churn() {
 	}
 }
 
-// list prints the sockets of the port that is the first argument, sets the idle time to 55 seconds on them,
-// and prints an error, or an empty line, for each.
+// list prints the sockets of the port that is the first argument. It sets the idle time to 55
+// seconds on each of them, and prints the error, or <nil>.
 func list() {
 	port := must(strconv.ParseUint(os.Args[1], 10, 16))
 	table := must(List(Filter{Ports: []uint16{uint16(port)}}))
