@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/go-keepalive/keepalive"
 	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/explain"
@@ -61,12 +63,23 @@ the timeouts:
 			if output == "json" {
 				return writeJSON(cmd.OutOrStdout(), x)
 			}
-			return x.WriteText(cmd.OutOrStdout())
+			return x.WriteText(cmd.OutOrStdout(), widthOf(cmd.OutOrStdout()))
 		},
 	}
 	cmd.Flags().IntVar(&connections, "connections", 1000, "show the traffic of `N` idle connections")
 	addOutputFlag(cmd, &output)
 	return cmd
+}
+
+// widthOf returns the number of columns of the terminal w, but at most text.Width. For a file, it
+// returns text.Width.
+func widthOf(w io.Writer) int {
+	if f, ok := w.(*os.File); ok {
+		if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+			return min(width, text.Width)
+		}
+	}
+	return text.Width
 }
 
 // completeOptions completes the argument OPTIONS.

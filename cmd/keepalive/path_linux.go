@@ -159,7 +159,7 @@ func (p *pathCommand) run(ctx context.Context, address string) error {
 	} else {
 		write("\n")
 		for paragraph := range strings.Lines(p.text(result)) {
-			write("%s", text.Wrap("", paragraph))
+			write("%s", text.Wrap("", paragraph, text.Width))
 		}
 	}
 	if writeErr != nil {

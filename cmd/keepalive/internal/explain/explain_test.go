@@ -70,7 +70,7 @@ func explained(t *testing.T, h Host, text string, connections int) *Explanation 
 func texts(t *testing.T, x *Explanation) string {
 	t.Helper()
 	var b strings.Builder
-	require.NoError(t, x.WriteText(&b))
+	require.NoError(t, x.WriteText(&b, 80))
 	return b.String()
 }
 
@@ -127,6 +127,26 @@ Notes
   - A program that sets its own values has those instead of the system's
     defaults.
 `, got)
+}
+
+// TestNarrowText: a list replaces the timeline, which would not fit.
+func TestNarrowText(t *testing.T) {
+	var b strings.Builder
+	require.NoError(t, explained(t, host("linux", true), "idle=45s,interval=5s,count=3,user-timeout=59.5s", 1).WriteText(&b, 60))
+	assert.Contains(t, b.String(), `Idle connection: a dead peer is detected after 1m, at most
+1m7.5s
+
+  silence  event
+  0s       last segment
+  45s      probe 1
+  50s      probe 2
+  55s      probe 3
+  1m       dropped
+
+`)
+	for line := range strings.Lines(b.String()) {
+		assert.LessOrEqual(t, len([]rune(line)), 60, line)
+	}
 }
 
 // seconds of p, or -1.

@@ -13,9 +13,17 @@ import (
 	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/text"
 )
 
-// WriteText writes x for people.
-func (x *Explanation) WriteText(w io.Writer) error {
-	b := new(strings.Builder)
+// page is a text for people.
+type page struct {
+	strings.Builder
+	width int // number of columns
+}
+
+func (b *page) wrap(prefix, s string) { b.WriteString(text.Wrap(prefix, s, b.width)) }
+
+// WriteText writes x for people, in lines of less than width columns. Tables may need 80.
+func (x *Explanation) WriteText(w io.Writer, width int) error {
+	b := &page{width: width}
 	x.writeSettings(b)
 	x.writeIdle(b)
 	x.writeInFlight(b)
@@ -27,9 +35,9 @@ func (x *Explanation) WriteText(w io.Writer) error {
 	return err
 }
 
-func (x *Explanation) writeSettings(b *strings.Builder) {
+func (x *Explanation) writeSettings(b *page) {
 	if len(x.goals) > 0 {
-		wrap(b, "", fmt.Sprintf("On %s, %s means %s.", x.System, x.Options, x.named))
+		b.wrap("", fmt.Sprintf("On %s, %s means %s.", x.System, x.Options, x.named))
 		b.WriteString("\n")
 	} else {
 		fmt.Fprintf(b, "Settings on %s\n\n", x.System)
@@ -90,20 +98,20 @@ func (x *Explanation) note(key string, named time.Duration, effective Seconds) s
 	return ""
 }
 
-func (x *Explanation) writeIdle(b *strings.Builder) {
+func (x *Explanation) writeIdle(b *page) {
 	b.WriteString("\n")
 	d := x.Idle
 	if d.Detection == nil {
-		wrap(b, "", "Idle connection: a dead peer is never detected")
+		b.wrap("", "Idle connection: a dead peer is never detected")
 		b.WriteString("\n")
-		wrap(b, "  ", sentence(d.Rule))
+		b.wrap("  ", sentence(d.Rule))
 		return
 	}
-	wrap(b, "", fmt.Sprintf("Idle connection: a dead peer is detected after %s%s", text.Duration(time.Duration(*d.Detection)), d.upTo()))
+	b.wrap("", fmt.Sprintf("Idle connection: a dead peer is detected after %s%s", text.Duration(time.Duration(*d.Detection)), d.upTo()))
 	b.WriteString("\n")
 	drawTimeline(b, "silence", d.Timeline)
 	b.WriteString("\n")
-	wrap(b, "  ", fmt.Sprintf("Rule: %s.%s", d.Rule, x.lateTimers(d)))
+	b.wrap("  ", fmt.Sprintf("Rule: %s.%s", d.Rule, x.lateTimers(d)))
 }
 
 func (x *Explanation) lateTimers(d Detection) string {
@@ -121,23 +129,23 @@ func (d Detection) upTo() string {
 	return ", at most " + text.Duration(time.Duration(*d.Latest))
 }
 
-func (x *Explanation) writeInFlight(b *strings.Builder) {
+func (x *Explanation) writeInFlight(b *page) {
 	b.WriteString("\n")
 	d := x.InFlight
 	if d.Detection == nil {
-		wrap(b, "", "Data in flight: the detection time is not known")
+		b.wrap("", "Data in flight: the detection time is not known")
 		b.WriteString("\n")
-		wrap(b, "  ", sentence(d.Rule))
+		b.wrap("  ", sentence(d.Rule))
 		return
 	}
-	wrap(b, "", fmt.Sprintf("Data in flight: a dead peer is detected after about %s%s", text.Duration(time.Duration(*d.Detection)), d.upTo()))
+	b.wrap("", fmt.Sprintf("Data in flight: a dead peer is detected after about %s%s", text.Duration(time.Duration(*d.Detection)), d.upTo()))
 	b.WriteString("\n")
 	drawTimeline(b, "time", d.Timeline)
 	b.WriteString("\n")
-	wrap(b, "  ", fmt.Sprintf("Rule: %s.", d.Rule))
+	b.wrap("  ", fmt.Sprintf("Rule: %s.", d.Rule))
 }
 
-func (x *Explanation) writeMiddleboxes(b *strings.Builder) {
+func (x *Explanation) writeMiddleboxes(b *page) {
 	if every := time.Duration(x.Traffic.Every); every > 0 {
 		fmt.Fprintf(b, "\nMiddleboxes: an idle connection has a probe every %s\n\n", text.Duration(every))
 	} else {
@@ -154,10 +162,10 @@ func (x *Explanation) writeMiddleboxes(b *strings.Builder) {
 	}
 	tw.Flush()
 	b.WriteString("\n")
-	wrap(b, "  ", "Sources: keepalive explain --help")
+	b.wrap("  ", "Sources: keepalive explain --help")
 }
 
-func (x *Explanation) writeTraffic(b *strings.Builder) {
+func (x *Explanation) writeTraffic(b *page) {
 	t := x.Traffic
 	connections := "1 idle connection"
 	if t.Connections != 1 {
@@ -168,28 +176,41 @@ func (x *Explanation) writeTraffic(b *strings.Builder) {
 		return
 	}
 	b.WriteString("\n")
-	wrap(b, "", fmt.Sprintf("Cost of %s: %s packets/s, %s/s, %s a day", connections, number(t.Packets), byteSize(t.Bytes), byteSize(t.Bytes*86400)))
+	b.wrap("", fmt.Sprintf("Cost of %s: %s packets/s, %s/s, %s a day", connections, number(t.Packets), byteSize(t.Bytes), byteSize(t.Bytes*86400)))
 	b.WriteString("\n")
-	wrap(b, "  ", fmt.Sprintf("A probe and its answer are 2 frames of %d bytes (IPv4, with timestamps).", FrameBytes))
+	b.wrap("  ", fmt.Sprintf("A probe and its answer are 2 frames of %d bytes (IPv4, with timestamps).", FrameBytes))
 }
 
-func writeList(b *strings.Builder, title string, texts []string) {
+func writeList(b *page, title string, texts []string) {
 	if len(texts) > 0 {
 		fmt.Fprintf(b, "\n%s\n\n", title)
 	}
 	for _, text := range texts {
-		wrap(b, "  - ", text)
+		b.wrap("  - ", text)
 	}
 }
 
 // drawTimeline draws events. Their distances are wider for longer times, as far as the width
-// allows.
-func drawTimeline(b *strings.Builder, label string, events []Event) {
+// allows. On a narrow page, it writes a list.
+func drawTimeline(b *page, label string, events []Event) {
+	if b.width < text.Width {
+		tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+		fmt.Fprintf(tw, "  %s\tevent\n", label)
+		for _, e := range events {
+			if e.Name == gap {
+				fmt.Fprintln(tw, "  ...\t")
+				continue
+			}
+			fmt.Fprintf(tw, "  %s\t%s\n", text.Duration(time.Duration(e.At)), e.Name)
+		}
+		tw.Flush()
+		return
+	}
 	const margin = 11 // for the label
 	last := len(events) - 1
 	times := make([]string, len(events))
 	widths := make([]int, len(events))
-	room := text.Width - 1 - margin
+	room := b.width - 1 - margin
 	for i, e := range events {
 		times[i] = text.Duration(time.Duration(e.At))
 		if e.Name == gap {
@@ -224,8 +245,6 @@ func drawTimeline(b *strings.Builder, label string, events []Event) {
 	fmt.Fprintf(b, "%*s%s\n", margin, "", line.String())
 	fmt.Fprintf(b, "%*s%s\n", margin, "", bottom.String())
 }
-
-func wrap(b *strings.Builder, prefix, s string) { b.WriteString(text.Wrap(prefix, s)) }
 
 // sentence returns text with a capital letter and a full stop.
 func sentence(text string) string { return strings.ToUpper(text[:1]) + text[1:] + "." }

@@ -8,17 +8,17 @@ import (
 	"unicode/utf8"
 )
 
-// Width is the number of columns that texts are written for.
+// Width is the number of columns that texts are written for, except on a narrow terminal.
 const Width = 80
 
-// Wrap breaks text into lines of at most Width-1 columns, if its words allow that. prefix is before
+// Wrap breaks text into lines of less than width columns, if its words allow that. prefix is before
 // the first line, and as many blanks are before the others. The result ends with a newline.
-func Wrap(prefix, text string) string {
+func Wrap(prefix, text string, width int) string {
 	var b strings.Builder
 	line := prefix
 	empty := true
 	for word := range strings.FieldsSeq(text) {
-		if !empty && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > Width-1 {
+		if !empty && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) >= width {
 			b.WriteString(line + "\n")
 			line, empty = strings.Repeat(" ", utf8.RuneCountInString(prefix)), true
 		}

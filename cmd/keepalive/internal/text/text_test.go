@@ -10,10 +10,10 @@ import (
 
 func TestWrap(t *testing.T) {
 	a, b := strings.Repeat("a", 60), strings.Repeat("b", 14)
-	assert.Equal(t, "- é "+a+" "+b+"\n", Wrap("- é ", a+"  "+b), "79 columns")
-	assert.Equal(t, "- é "+a+"\n    "+b+"b c\n", Wrap("- é ", a+" "+b+"b\nc"))
-	assert.Equal(t, a+a+"\nc\n", Wrap("", a+a+" c"), "a long word")
-	assert.Equal(t, "\n", Wrap("", ""))
+	assert.Equal(t, "- é "+a+" "+b+"\n", Wrap("- é ", a+"  "+b, Width), "79 columns")
+	assert.Equal(t, "- é "+a+"\n    "+b+"b c\n", Wrap("- é ", a+" "+b+"b\nc", Width))
+	assert.Equal(t, a+a+"\nc\n", Wrap("", a+a+" c", Width), "a long word")
+	assert.Equal(t, "\n", Wrap("", "", Width))
 }
 
 func TestDuration(t *testing.T) {
