@@ -13,7 +13,7 @@ import (
 )
 
 func newAttachCommand() *cobra.Command {
-	var a attacher
+	var a attachCommand
 	cmd := &cobra.Command{
 		Use:   "attach [OPTIONS TARGET]",
 		Short: "Set the options of a running service or container",
@@ -85,12 +85,12 @@ daemon-reload:
 	return cmd
 }
 
-// attacher is keepalive attach.
-type attacher struct {
+// attachCommand is keepalive attach.
+type attachCommand struct {
 	allowOverride, existing bool
 }
 
-func (a *attacher) attach(cmd *cobra.Command, text, target string) error {
+func (a *attachCommand) attach(cmd *cobra.Command, text, target string) error {
 	options, err := parseAndWarn(cmd, text)
 	if err != nil {
 		return err

@@ -11,7 +11,7 @@ import (
 )
 
 func newListCommand() *cobra.Command {
-	var l lister
+	var l listCommand
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the TCP connections of this host and their keepalive options",
@@ -82,8 +82,8 @@ and 3 if no socket meets one, but some could not be checked:
 	return cmd
 }
 
-// lister is keepalive list.
-type lister struct {
+// listCommand is keepalive list.
+type listCommand struct {
 	filter filterFlags
 	closed bool
 	format string
@@ -91,7 +91,7 @@ type lister struct {
 	failIf []string
 }
 
-func (l *lister) run(cmd *cobra.Command) error {
+func (l *listCommand) run(cmd *cobra.Command) error {
 	write := map[string]func(io.Writer, sockets.Table, screen) error{"text": writeTable, "json": writeJSONLines, "metrics": writeMetrics}[l.format]
 	switch {
 	case write == nil:

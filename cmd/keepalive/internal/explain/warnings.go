@@ -143,7 +143,7 @@ func (x *Explanation) dependsOnDefaults() bool {
 func fittingUserTimeout(e keepalive.Options, d time.Duration) time.Duration { return d - margin(e, d) }
 
 // margin is the time between a good user timeout and the next time at which a probe is due, as in
-// keepalive.DetectWithin. Short does not show half a second of a long time d.
+// keepalive.DetectWithin. It is a second for a long time d, of which text.Duration shows no less.
 func margin(e keepalive.Options, d time.Duration) time.Duration {
 	shown := time.Second / 2
 	if d >= 10*time.Minute {
