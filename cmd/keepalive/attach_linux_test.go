@@ -66,19 +66,13 @@ func startIn(t *testing.T, dir string, cmd *exec.Cmd, args ...string) {
 	})
 }
 
-// connectionsOf returns the connections of all processes in the cgroup. It waits until there are n,
+// connectionsIn returns the connections of all processes in the cgroup. It waits until there are n,
 // because the supervisor of seccomp has a second descriptor of a socket for a short time.
-func connectionsOf(t *testing.T, dir string, n int) (list []programtest.Connection) {
+func connectionsIn(t *testing.T, dir string, n int) (list []foreignSocket) {
 	for begin := time.Now(); time.Since(begin) < 10*time.Second; time.Sleep(10 * time.Millisecond) {
 		pids, err := cgroup.Processes(dir)
 		require.NoError(t, err)
-		list = nil
-		for _, pid := range pids {
-			c, err := programtest.Connections(pid)
-			require.NoError(t, err)
-			list = append(list, c...)
-		}
-		if len(list) == n {
+		if list = connectionsOf(t, pids...); len(list) == n {
 			break
 		}
 	}
@@ -100,9 +94,9 @@ func TestAttachPrograms(t *testing.T) {
 			dir := newCgroup(t, name)
 			attach(t, testOptions, name)
 			p.Run(t, func(cmd *exec.Cmd) { startIn(t, dir, cmd) })
-			connections := connectionsOf(t, dir, p.Connections)
+			connections := connectionsIn(t, dir, p.Connections)
 			for _, c := range connections {
-				assert.Equal(t, want, c.Options, "%+v", c)
+				assert.Equal(t, want, c.options, c.String())
 			}
 		})
 	}
@@ -120,9 +114,9 @@ func TestRunInCgroup(t *testing.T) {
 				cmd.Stderr = stderr
 				startIn(t, dir, cmd, "-v", testOptions)
 			})
-			connections := connectionsOf(t, dir, p.Connections)
+			connections := connectionsIn(t, dir, p.Connections)
 			for _, c := range connections {
-				assert.Equal(t, mustOptions(t, testOptions), c.Options, "%+v", c)
+				assert.Equal(t, mustOptions(t, testOptions), c.options, c.String())
 			}
 			mechanism := "cgroup"
 			if p.Bits32 {
@@ -171,9 +165,9 @@ func TestAttachExisting(t *testing.T) {
 	programtest.Programs[python].Run(t, func(cmd *exec.Cmd) { startIn(t, dir, cmd) })
 	out := attach(t, "--existing", testOptions, name)
 	assert.Regexp(t, "(?s)^"+testOptions+" is attached to /"+name+"\n.* 2 +1\nSet .* on 3 of 3 sockets.\n$", out)
-	connections := connectionsOf(t, dir, 2)
+	connections := connectionsIn(t, dir, 2)
 	for _, c := range connections {
-		assert.Equal(t, mustOptions(t, testOptions), c.Options)
+		assert.Equal(t, mustOptions(t, testOptions), c.options)
 	}
 	assert.Equal(t, "off is attached to /"+name+"\n", attach(t, "off", name))
 }

@@ -244,10 +244,7 @@ func socketsWhenReady(t *testing.T, cmd *exec.Cmd, listeners, connections int) (
 func awaitSockets(t *testing.T, pids []int, listeners, connections int) (sockets []foreignSocket) {
 	deadline := time.Now().Add(time.Minute)
 	for {
-		sockets = nil
-		for _, pid := range pids {
-			sockets = append(sockets, socketsOf(t, pid)...)
-		}
+		sockets = socketsOf(t, withDescendants(t, pids...)...)
 		if count(sockets, func(s foreignSocket) bool { return s.isListener }) >= listeners &&
 			count(sockets, func(s foreignSocket) bool { return s.isConnected }) >= connections {
 			return sockets

@@ -36,10 +36,16 @@ func (s foreignSocket) String() string {
 	return fmt.Sprintf("%s %d, descriptor %d, %s: %v", strings.TrimSpace(string(name)), s.pid, s.fd, kind, s.options)
 }
 
-// socketsOf returns the TCP sockets of a process and its descendants, as the kernel reports them.
-func socketsOf(t *testing.T, pid int) []foreignSocket {
+// connectionsOf returns the TCP connections of processes, as the kernel reports them. A connection
+// that two processes have is one of both.
+func connectionsOf(t *testing.T, pids ...int) []foreignSocket {
+	return slices.DeleteFunc(socketsOf(t, pids...), func(s foreignSocket) bool { return !s.isConnected })
+}
+
+// socketsOf returns the TCP sockets of processes, as the kernel reports them.
+func socketsOf(t *testing.T, pids ...int) []foreignSocket {
 	var sockets []foreignSocket
-	for _, p := range append(descendants(t, pid), pid) {
+	for _, p := range pids {
 		pidfd, err := unix.PidfdOpen(p, 0)
 		if err != nil {
 			continue // ended
@@ -79,8 +85,8 @@ func readSocket(pidfd, n int) (foreignSocket, error) {
 	return s, err
 }
 
-// descendants returns the children of a process, their children, and so on.
-func descendants(t *testing.T, pid int) []int {
+// withDescendants returns processes, their children, the children of these, and so on.
+func withDescendants(t *testing.T, pids ...int) []int {
 	children := map[int][]int{}
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	require.NoError(t, err)
@@ -96,7 +102,7 @@ func descendants(t *testing.T, pid int) []int {
 		require.NoError(t, err)
 		children[parent] = append(children[parent], child)
 	}
-	all := slices.Clone(children[pid])
+	all := slices.Clone(pids)
 	for i := 0; i < len(all); i++ {
 		all = append(all, children[all[i]]...)
 	}

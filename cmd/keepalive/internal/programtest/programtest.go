@@ -1,7 +1,6 @@
 //go:build linux
 
-// Package programtest runs real programs in tests, and reads the options of all of their TCP
-// connections from outside.
+// Package programtest runs real programs in tests.
 package programtest
 
 import (
