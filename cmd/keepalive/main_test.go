@@ -52,12 +52,16 @@ func TestHelp(t *testing.T) {
 	assert.Contains(t, out, "OPTIONS")
 }
 
-// TestHelpWidth: no line of a description has more than 80 columns, except for a single word.
+// TestHelpWidth: descriptions and flags have at most 80 columns, except for a single word.
 func TestHelpWidth(t *testing.T) {
 	root := newRootCommand()
 	for _, cmd := range append(root.Commands(), root) {
 		for line := range strings.Lines(cmd.Long) {
 			assert.False(t, len(line) > 80+len("\n") && len(strings.Fields(line)) > 1, "%s: %s", cmd.Name(), line)
+		}
+		_, flags, _ := strings.Cut(cmd.UsageString(), "\nFlags:\n")
+		for line := range strings.Lines(flags) {
+			assert.LessOrEqual(t, len(line), 80+len("\n"), "%s: %s", cmd.Name(), line)
 		}
 	}
 }
