@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -158,11 +159,12 @@ func attach(t *testing.T, args ...string) string {
 	return out
 }
 
+var python = programtest.Programs[slices.IndexFunc(programtest.Programs, func(p programtest.Program) bool { return p.Name == "python" })]
+
 func TestAttachExisting(t *testing.T) {
 	name := testName(t)
 	dir := newCgroup(t, name)
-	python := slices.IndexFunc(programtest.Programs, func(p programtest.Program) bool { return p.Name == "python" })
-	programtest.Programs[python].Run(t, func(cmd *exec.Cmd) { startIn(t, dir, cmd) })
+	python.Run(t, func(cmd *exec.Cmd) { startIn(t, dir, cmd) })
 	out := attach(t, "--existing", testOptions, name)
 	assert.Regexp(t, "(?s)^"+testOptions+" is attached to /"+name+"\n.* 2 +1\nSet .* on 3 of 3 sockets.\n$", out)
 	connections := connectionsIn(t, dir, 2)
@@ -170,6 +172,22 @@ func TestAttachExisting(t *testing.T) {
 		assert.Equal(t, mustOptions(t, testOptions), c.options)
 	}
 	assert.Equal(t, "off is attached to /"+name+"\n", attach(t, "off", name))
+}
+
+// TestSetAttached: what is attached has priority over keepalive set.
+func TestSetAttached(t *testing.T) {
+	name := testName(t)
+	dir := newCgroup(t, name)
+	attach(t, testOptions, name)
+	pid := 0
+	python.Run(t, func(cmd *exec.Cmd) {
+		startIn(t, dir, cmd)
+		pid = cmd.Process.Pid
+	})
+	out, errs, status := keepaliveCommand("set", "idle=7s", "--pid", strconv.Itoa(pid), "--state", "established")
+	assert.Equal(t, 1, status)
+	assert.Equal(t, "Set \"idle=7s\" on 0 of 2 sockets.\n", out)
+	assert.Contains(t, errs, "2 sockets: the options are "+testOptions+" now: the program has changed them again, or keepalive attach has")
 }
 
 func TestAttachExistingOfEmptyCgroup(t *testing.T) {

@@ -148,7 +148,7 @@ func summarize(changes []sockets.Change, opts keepalive.Options) (all changedSoc
 			all.processes = append(all.processes, p)
 		}
 		if c.Err == nil && !inEffect(opts, c.After) {
-			c.Err = fmt.Errorf("the options are %s now: has the program changed them again?", c.After)
+			c.Err = fmt.Errorf("the options are %s now: the program has changed them again, or keepalive attach has settings for its cgroup", c.After)
 		}
 		switch {
 		case errors.Is(c.Err, sockets.ErrGone):
