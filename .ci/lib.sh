@@ -35,6 +35,14 @@ die() {
 }
 [ "$(id -u)" = 0 ] || die "$0 must run as root"
 
+# shows PATTERN COMMAND...: runs COMMAND and fails unless its output, or what it reports, has a line that matches.
+shows() {
+	local pattern=$1
+	shift
+	"$@" 2>&1 | tee "$tmp/out"
+	grep -qE "$pattern" "$tmp/out" || die "$*: no line matches $pattern"
+}
+
 # need PACKAGE...: installs the packages that are missing. The package lists are updated only if the installation fails.
 need() {
 	local missing=() p get=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300)
