@@ -66,7 +66,7 @@ var (
 // TestDocuments: relative links lead to files and headings, and commands to programs and tests.
 func TestDocuments(t *testing.T) {
 	t.Parallel()
-	files := []string{"README.md", "CONTRIBUTING.md", "cmd/keepalive/README.md", "heartbeat/FORMAT.md", "bench/RESULTS.md"}
+	files := []string{"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "cmd/keepalive/README.md", "heartbeat/FORMAT.md", "bench/RESULTS.md"}
 	docs, err := filepath.Glob("docs/*.md")
 	require.NoError(t, err)
 	files = append(files, docs...)
