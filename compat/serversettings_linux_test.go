@@ -45,8 +45,8 @@ func TestServerSettings(t *testing.T) {
 		args     []string
 	}{
 		{"Redis", redisServer, "tcp-keepalive 45", []string{"--tcp-keepalive", "45"}},
-		{"PostgreSQL", postgresServer, "tcp_keepalives_idle=45\ntcp_keepalives_interval=5\ntcp_keepalives_count=3\ntcp_user_timeout=52500",
-			[]string{"-c", "tcp_keepalives_idle=45", "-c", "tcp_keepalives_interval=5", "-c", "tcp_keepalives_count=3", "-c", "tcp_user_timeout=52500"}},
+		{"PostgreSQL", postgresServer, "tcp_keepalives_idle=45\ntcp_keepalives_interval=5\ntcp_keepalives_count=3\ntcp_user_timeout=59500",
+			[]string{"-c", "tcp_keepalives_idle=45", "-c", "tcp_keepalives_interval=5", "-c", "tcp_keepalives_count=3", "-c", "tcp_user_timeout=59500"}},
 		{"MariaDB", mariadbServer, "tcp_keepalive_time=45\ntcp_keepalive_interval=5\ntcp_keepalive_probes=3",
 			[]string{"--tcp-keepalive-time=45", "--tcp-keepalive-interval=5", "--tcp-keepalive-probes=3"}},
 		{"sshd", sshdServer, "TCPKeepAlive no", []string{"-o", "TCPKeepAlive=no"}},
