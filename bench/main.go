@@ -38,9 +38,10 @@ func main() {
 
 // lab is what the parts measure with.
 type lab struct {
-	short bool
-	notes io.Writer // progress
-	start time.Time
+	short  bool
+	notes  io.Writer // progress
+	start  time.Time
+	waited time.Duration // for a quiet machine
 }
 
 // rounds is the number of rounds for a comparison that usually takes n.
@@ -151,10 +152,14 @@ func (l *lab) measure(parts []part) ([]*section, error) {
 const attempts = 3
 
 // hold measures something that has promises. If one is missed, it measures again
-// with an effort of 3, because the machine may have been busy with other work. Only
-// the last measurement is added to s.
+// with an effort of 3, because the machine may have been busy with other work. It
+// waits for the end of that work, but not longer than two minutes in all. Only the
+// last measurement is added to s.
 func (l *lab) hold(s *section, measure func(s *section, effort int) error) error {
 	for attempt, effort := 1, 1; ; attempt, effort = attempt+1, 3 {
+		if attempt > 1 {
+			l.waitQuiet()
+		}
 		var m section
 		if err := measure(&m, effort); err != nil {
 			return err
@@ -171,6 +176,19 @@ func (l *lab) hold(s *section, measure func(s *section, effort int) error) error
 			return nil
 		}
 	}
+}
+
+// waitQuiet waits until the rest of the machine uses less than a tenth of a core.
+func (l *lab) waitQuiet() {
+	start := time.Now()
+	for l.waited+time.Since(start) < 2*time.Minute {
+		busy := busyCores(time.Second)
+		if busy < 0.1 {
+			break
+		}
+		l.note("waiting, because other work uses %.1f cores", busy)
+	}
+	l.waited += time.Since(start)
 }
 
 // machine describes the machine without naming it.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -71,6 +72,36 @@ func processorTime() (time.Duration, error) {
 		return 0, os.NewSyscallError("getrusage", err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), nil
+}
+
+// busyCores is how many cores the machine used on average in a time in which this process does
+// nothing. It is 0 if /proc/stat cannot be read.
+func busyCores(d time.Duration) float64 {
+	before, busyBefore := cpuTimes()
+	time.Sleep(d)
+	after, busyAfter := cpuTimes()
+	if after == before {
+		return 0
+	}
+	return float64(runtime.NumCPU()) * (busyAfter - busyBefore) / (after - before)
+}
+
+// cpuTimes returns the first line of /proc/stat: the time of all processors, and how much of it they
+// were busy.
+func cpuTimes() (total, busy float64) {
+	b, _ := os.ReadFile("/proc/stat")
+	line, _, _ := strings.Cut(string(b), "\n")
+	for i, field := range strings.Fields(strings.TrimPrefix(line, "cpu ")) {
+		v, _ := strconv.ParseFloat(field, 64)
+		switch i {
+		case 3, 4: // idle, iowait
+			total += v
+		case 8, 9: // guest times, which user and nice contain
+		default:
+			total, busy = total+v, busy+v
+		}
+	}
+	return total, busy
 }
 
 // availableMemory is how much memory this process may still use, in bytes.

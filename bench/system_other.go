@@ -16,6 +16,8 @@ func newBareSyscalls(*net.TCPConn) (*bareSyscalls, error) { return nil, errLinux
 
 func processorTime() (time.Duration, error) { return 0, errLinux }
 
+func busyCores(time.Duration) float64 { return 0 }
+
 func availableMemory() (float64, error) { return 0, errLinux }
 
 func descriptorLimit() int { return 1000 }
