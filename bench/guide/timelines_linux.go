@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -270,7 +271,7 @@ func (l *lane) throughNAT(ctx context.Context, end time.Duration) error {
 	if natErr != nil {
 		return natErr
 	}
-	l.drawn.Band = svg.Band{To: end.Seconds()}
+	l.drawn.Band = svg.Band{To: math.Inf(1)}
 	if gone > 0 {
 		l.drawn.Band = svg.Band{To: gone.Seconds(), Label: "the NAT drops the connection"}
 	}
@@ -307,7 +308,7 @@ func (l *lane) observe(ctx context.Context, conn net.Conn, c *capture.Capture, s
 		after := now.Sub(start).Seconds()
 		switch {
 		case l.spans && l.write > 0: // only this one
-			l.drawn.Spans = []svg.Span{{From: l.drawn.Marks[0].At, To: after, Name: "user timeout"}}
+			l.drawn.Spans = []svg.Span{{From: l.drawn.Marks[0].At, To: after, Name: "since the data"}}
 		case l.spans:
 			l.span(after)
 		}
@@ -354,6 +355,9 @@ func (l *lane) draw(packets []capture.Packet, own netip.AddrPort, start time.Tim
 			}
 			if l.spans {
 				l.span(at)
+			}
+			if l.alive && !l.answered() {
+				l.drawn.Marks[len(l.drawn.Marks)-1].Label = "lost"
 			}
 			l.drawn.Marks = append(l.drawn.Marks, svg.Mark{Kind: svg.Probe, At: at, Label: label})
 		case p.Dst == own && l.alive && !l.answered():

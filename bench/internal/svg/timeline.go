@@ -52,7 +52,8 @@ type Span struct {
 	Name     string
 }
 
-// Band is a state that lasts until a time. There is none if To is 0.
+// Band is a state that lasts until a time. There is none if To is 0. It goes on to the end if To is
+// infinite.
 type Band struct {
 	To    float64
 	Label string
@@ -111,7 +112,7 @@ func (l *Lane) draw(p *Picture, y, end float64, px func(float64) float64) {
 	}
 	p.Text(Text{X: px(0), Y: y + 20, Anchor: "start", Size: nameSize, Bold: true, S: l.Name})
 	if l.Band.To > 0 {
-		p.Draw(`<path d="M%.1f %gH%.1f" stroke="%s" stroke-width="18"/>`, px(0), line, min(px(l.Band.To), end-8), Line)
+		p.Draw(`<path d="M%.1f %gH%.1f" stroke="%s" stroke-width="18"/>`, px(0), line, min(px(l.Band.To), end), Line)
 	}
 	failed := slices.IndexFunc(l.Marks, func(m Mark) bool { return m.Kind == Error })
 	if failed >= 0 {
