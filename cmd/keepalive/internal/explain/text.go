@@ -51,10 +51,10 @@ func (x *Explanation) writeSettings(b *page) {
 	s := x.Settings
 	idle, interval, count, userTimeout := "not known", "not known", "not known", "none"
 	if s.Idle != 0 {
-		idle = text.Duration(time.Duration(s.Idle))
+		idle = text.Exact(time.Duration(s.Idle))
 	}
 	if s.Interval != 0 {
-		interval = text.Duration(time.Duration(s.Interval))
+		interval = text.Exact(time.Duration(s.Interval))
 	}
 	if s.Count != 0 {
 		count = strconv.Itoa(s.Count)
@@ -62,7 +62,7 @@ func (x *Explanation) writeSettings(b *page) {
 	var limit Seconds
 	if s.UserTimeout != nil {
 		limit = *s.UserTimeout
-		userTimeout = text.Duration(time.Duration(limit))
+		userTimeout = text.Exact(time.Duration(limit))
 	}
 	for _, row := range []struct{ key, value, note string }{
 		{"idle", idle, x.note("idle", x.named.Idle, s.Idle)},

@@ -47,6 +47,11 @@ func Duration(d time.Duration) string {
 	case d >= time.Millisecond:
 		d = d.Round(time.Millisecond)
 	}
+	return Exact(d)
+}
+
+// Exact returns d without trailing zero units, for example 15m59.5s or 2h.
+func Exact(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = s[:len(s)-2]
