@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 )
@@ -82,6 +83,10 @@ func TestVersion(t *testing.T) {
 
 // TestMan keeps the lines of lists in the man pages.
 func TestMan(t *testing.T) {
+	t.Setenv("SOURCE_DATE_EPOCH", "1796068800") // 2026-11-30 20:00 UTC
+	local := time.Local
+	defer func() { time.Local = local }()
+	time.Local = time.FixedZone("Tokyo", 9*60*60)
 	dir := filepath.Join(t.TempDir(), "man1")
 	_, errs, status := keepaliveCommand("man", dir)
 	assert.Zero(t, status, errs)
@@ -93,6 +98,9 @@ func TestMan(t *testing.T) {
 		assert.NoError(t, err)
 		assert.Contains(t, strings.ReplaceAll(string(page), `\-`, "-"), "\n"+line+"\n")
 	}
+	page, err := os.ReadFile(filepath.Join(dir, "keepalive.1"))
+	assert.NoError(t, err)
+	assert.Contains(t, string(page), `"Nov 2026"`)
 	pages, err := filepath.Glob(filepath.Join(dir, "*completion*"))
 	assert.NoError(t, err)
 	assert.Empty(t, pages)

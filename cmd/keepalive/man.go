@@ -3,6 +3,8 @@ package main
 import (
 	"os"
 	"regexp"
+	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -27,7 +29,12 @@ func newManCommand() *cobra.Command {
 			if err := os.MkdirAll(args[0], 0o755); err != nil {
 				return err
 			}
-			return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "keepalive"}, args[0])
+			header := &doc.GenManHeader{Section: "1", Source: "keepalive"}
+			if s, err := strconv.ParseInt(os.Getenv("SOURCE_DATE_EPOCH"), 10, 64); err == nil {
+				date := time.Unix(s, 0).UTC() // package doc would use the local time zone
+				header.Date = &date
+			}
+			return doc.GenManTree(root, header, args[0])
 		},
 	}
 }
