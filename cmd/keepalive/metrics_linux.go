@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/go-keepalive/keepalive/cmd/keepalive/internal/sockets"
 )
@@ -66,7 +67,14 @@ func writeMetric(w io.Writer, name, help string, lines []string) {
 
 var labelEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
 
-// label returns value in quotation marks, as the text format wants it.
+// label returns value in quotation marks, as the text format wants it. The format has no escapes for
+// control characters other than newline, which a terminal would obey.
 func label(value string) string {
-	return `"` + labelEscapes.Replace(strings.ToValidUTF8(value, "\uFFFD")) + `"`
+	value = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' {
+			return '\uFFFD'
+		}
+		return r
+	}, strings.ToValidUTF8(value, "\uFFFD"))
+	return `"` + labelEscapes.Replace(value) + `"`
 }
