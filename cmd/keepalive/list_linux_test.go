@@ -118,7 +118,7 @@ keepalive_suspect_peers{process="keepalive.test"} 0
 # TYPE keepalive_detection_seconds_max gauge
 keepalive_detection_seconds_max{process="keepalive.test"} 60
 `, command(t, filters, "list", "-o", "metrics"))
-	assert.Equal(t, `"a\\b\"c\nd`+"\uFFFD"+`"`, label("a\\b\"c\nd\xff"))
+	assert.Equal(t, `"a\\b\"c\nd`+"\uFFFD\uFFFD"+`"`, label("a\\b\"c\nd\xff\x1b"))
 }
 
 func TestListDeadPeer(t *testing.T) {
@@ -341,7 +341,7 @@ func TestSet(t *testing.T) {
 	require.NoError(t, err)
 
 	out := command(t, filters, "set", "idle=45s,interval=5s,count=3", "--dry-run")
-	assert.Contains(t, out, "\nkeepalive set would set \"idle=45s,interval=5s,count=3\" on 3 sockets, which have the options above now.\n")
+	assert.Contains(t, out, "\nkeepalive set would set \"idle=45s,interval=5s,count=3\" on 3 sockets. Above is what they have now.\n")
 	after, err := keepalive.Get(conn)
 	require.NoError(t, err)
 	assert.Equal(t, before, after)

@@ -104,7 +104,7 @@ func showChanges(cmd *cobra.Command, filter sockets.Filter, opts keepalive.Optio
 	}
 	var text bytes.Buffer
 	writeRows(&text, table.Sockets, screenOf(cmd.OutOrStdout()))
-	fmt.Fprintf(&text, "\nkeepalive set would set %q on %s, which have the options above now.\n", opts, plural(len(table.Sockets), "socket"))
+	fmt.Fprintf(&text, "\nkeepalive set would set %q on %s. Above is what they have now.\n", opts, plural(len(table.Sockets), "socket"))
 	denied := 0
 	for _, s := range table.Sockets {
 		if s.Options == nil {
