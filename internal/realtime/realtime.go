@@ -64,7 +64,8 @@ type trial struct {
 	failed   bool
 	skipped  bool
 	cleanups []func()
-	late     time.Duration // guarded by control.Mutex
+	late     time.Duration   // the longest delay, guarded by control.Mutex
+	delays   []time.Duration // those that are not tolerable, guarded by control.Mutex
 }
 
 // run returns how late the control timer was while f ran.
@@ -78,7 +79,7 @@ func (t *trial) run(f func(t testing.TB)) time.Duration {
 	}()
 	<-done
 	if t.Failed() {
-		time.Sleep(2 * period) // until the control timer that ran at the time of the failure is done
+		waitForTimer() // it may be late just now
 	}
 	return unwatch(t)
 }
@@ -171,6 +172,15 @@ func (t *trial) Skipped() bool {
 var control struct {
 	sync.Mutex
 	trials map[*trial]bool
+	done   chan struct{} // closed when the control timer that runs now is done
+}
+
+// add notes a delay of the control timer. The caller has control.Mutex.
+func (t *trial) add(late time.Duration) {
+	t.late = max(t.late, late)
+	if late > tolerable {
+		t.delays = append(t.delays, late)
+	}
 }
 
 func watch(t *trial) {
@@ -178,9 +188,18 @@ func watch(t *trial) {
 	defer control.Unlock()
 	if control.trials == nil {
 		control.trials = make(map[*trial]bool)
+		control.done = make(chan struct{})
 		go measure()
 	}
 	control.trials[t] = true
+}
+
+// waitForTimer waits until the control timer that runs now is done.
+func waitForTimer() {
+	control.Lock()
+	done := control.done
+	control.Unlock()
+	<-done
 }
 
 func unwatch(t *trial) time.Duration {
@@ -190,10 +209,33 @@ func unwatch(t *trial) time.Duration {
 	return t.late
 }
 
+// Late adds a delay of the control timer of another process to those of the test. See Delays. It is
+// for functions that are passed to Cleanup. If the test was not started by Test, Late does nothing.
+func Late(t testing.TB, late time.Duration) {
+	if t, ok := t.(*trial); ok {
+		control.Lock()
+		defer control.Unlock()
+		t.add(late)
+	}
+}
+
+// Delays runs a control timer in a process that a test starts. The function that it returns ends
+// that, and returns the delays of more than 100 ms.
+func Delays() func() []time.Duration {
+	t := &trial{}
+	watch(t)
+	return func() []time.Duration {
+		waitForTimer()
+		unwatch(t)
+		return t.delays
+	}
+}
+
 func measure() {
 	for {
 		start := time.Now()
 		time.Sleep(period)
+		runtime.Gosched() // the runtime prefers timers to a goroutine that waits for a socket
 		late := time.Since(start) - period
 		control.Lock()
 		if len(control.trials) == 0 {
@@ -202,8 +244,10 @@ func measure() {
 			return
 		}
 		for t := range control.trials {
-			t.late = max(t.late, late)
+			t.add(late)
 		}
+		close(control.done)
+		control.done = make(chan struct{})
 		control.Unlock()
 	}
 }

@@ -83,3 +83,26 @@ func spoil(t testing.TB) {
 	defer control.Unlock()
 	t.(*trial).late = 2 * tolerable
 }
+
+// TestLate: the delays of another process count like those of this one.
+func TestLate(t *testing.T) {
+	tr := &trial{TB: t}
+	late := tr.run(func(t testing.TB) {
+		t.Cleanup(func() { Late(t, time.Hour) })
+		Late(t, time.Second)
+	})
+	assert.Equal(t, time.Hour, late)
+	Late(t, time.Hour) // to a test that has no control timer
+}
+
+func TestDelays(t *testing.T) {
+	tr := &trial{}
+	for _, late := range []time.Duration{tolerable, 3 * tolerable, 0, 2 * tolerable} {
+		tr.add(late)
+	}
+	assert.Equal(t, []time.Duration{3 * tolerable, 2 * tolerable}, tr.delays)
+	assert.Equal(t, 3*tolerable, tr.late)
+	for _, d := range Delays()() {
+		assert.Greater(t, d, tolerable)
+	}
+}
