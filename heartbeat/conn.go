@@ -165,6 +165,7 @@ func (c *Conn) readLoop() {
 		}
 		err := c.in.fill(c.cfg.Timeout)
 		c.handleControl()
+		c.in.socket.yield()
 		switch {
 		case err == nil:
 			timedOut = false

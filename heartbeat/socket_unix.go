@@ -37,10 +37,15 @@ func (s *socketReader) fill() error {
 	if err := s.raw.Read(s.ready); err != nil {
 		return err
 	}
-	if s.lent { // let the application take it, so that it can lend its buffer again
+	return s.err
+}
+
+// yield lets the application take what was read into its buffer, so that it can lend the buffer
+// again. On a busy machine, this takes long.
+func (s *socketReader) yield() {
+	if s.lent {
 		runtime.Gosched()
 	}
-	return s.err
 }
 
 // readReady reads once. It returns false if there is nothing to read.
