@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-keepalive/keepalive/heartbeat"
+	"github.com/go-keepalive/keepalive/internal/realtime"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -334,8 +335,9 @@ func TestConnCloseCallbacks(t *testing.T) {
 
 // TestConnClosePeerPaused: the peer's application reads nothing for several Timeouts
 // after Close, while it sends. It gets everything all the same.
-func TestConnClosePeerPaused(t *testing.T) {
-	t.Parallel()
+func TestConnClosePeerPaused(t *testing.T) { realtime.Test(testConnClosePeerPaused)(t) }
+
+func testConnClosePeerPaused(t testing.TB) {
 	a, b := tcpPair(t)
 	a.SetWriteBuffer(64 << 10)
 	b.SetReadBuffer(64 << 10)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-keepalive/keepalive"
 	"github.com/go-keepalive/keepalive/heartbeat"
+	"github.com/go-keepalive/keepalive/internal/realtime"
 )
 
 // TestConnNonsense: whatever breaks the format ends the connection with an error
@@ -208,8 +209,9 @@ func TestConnSlowPolled(t *testing.T) {
 }
 
 // TestConnSlowSocket is TestConnSlow with sockets of the kernel.
-func TestConnSlowSocket(t *testing.T) {
-	t.Parallel()
+func TestConnSlowSocket(t *testing.T) { realtime.Test(testConnSlowSocket)(t) }
+
+func testConnSlowSocket(t testing.TB) {
 	near, far := tcpPair(t)
 	go io.Copy(io.Discard, far)
 	_, err := io.WriteString(far, heartbeat.Preface(time.Hour)+heartbeat.Frame(heartbeat.FrameData, "abc"))

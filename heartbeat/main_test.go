@@ -15,17 +15,25 @@ import (
 	"time"
 
 	"github.com/go-keepalive/keepalive/heartbeat"
+	"github.com/go-keepalive/keepalive/internal/realtime"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
-// childEnv has the test binary play the other process: it names what to do and where.
+// childEnv has the test binary play the other process: it names what to do and where. At its end,
+// that process writes the delays of its control timer to the standard output, and the error to the
+// standard error.
 const childEnv = "HEARTBEAT_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if what, addr, ok := strings.Cut(os.Getenv(childEnv), " "); ok {
-		if err := child(what, addr); err != nil {
-			fmt.Println(err)
+		delays := realtime.Delays()
+		err := child(what, addr)
+		for _, d := range delays() {
+			fmt.Println(d)
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
 		return
@@ -40,8 +48,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child echoes over a Conn until the end of the data. When it is to watch, it also
-// watches over two more connections to the same address.
+// child echoes over a Conn until the end of the data, or of the standard input. When it is to watch,
+// it also watches over two more connections to the same address.
 func child(what, addr string) error {
 	dial := func() net.Conn {
 		conn, err := net.Dial("tcp", addr)
@@ -50,7 +58,11 @@ func child(what, addr string) error {
 		}
 		return conn
 	}
-	errs := make(chan error, 3)
+	errs := make(chan error, 4)
+	go func() {
+		_, err := io.Copy(io.Discard, os.Stdin)
+		errs <- err
+	}()
 	conn := dial()
 	c, err := heartbeat.NewConn(conn, quick)
 	if err != nil {
@@ -155,7 +167,7 @@ func (r raw) send(b ...string) {
 func (r raw) drain() { go io.Copy(io.Discard, r.Conn) }
 
 // requireDeadError checks what the methods of a Conn return when the peer is dead.
-func requireDeadError(t *testing.T, err error) *heartbeat.DeadError {
+func requireDeadError(t testing.TB, err error) *heartbeat.DeadError {
 	t.Helper()
 	var op *net.OpError
 	require.ErrorAs(t, err, &op)
@@ -165,7 +177,7 @@ func requireDeadError(t *testing.T, err error) *heartbeat.DeadError {
 	return dead
 }
 
-func requireEqualBytes(t *testing.T, want, got []byte) {
+func requireEqualBytes(t testing.TB, want, got []byte) {
 	t.Helper()
 	require.True(t, bytes.Equal(want, got), "the data differs: %d bytes sent, %d received", len(want), len(got))
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/go-keepalive/keepalive"
 	"github.com/go-keepalive/keepalive/heartbeat"
+	"github.com/go-keepalive/keepalive/internal/realtime"
 	"github.com/go-keepalive/keepalive/internal/testpeer"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -25,13 +26,13 @@ import (
 var quick = heartbeat.ConnConfig{Config: heartbeat.Config{Interval: 400 * time.Millisecond, Timeout: 1500 * time.Millisecond, Jitter: 0.1}}
 
 // inTime checks that a death that began at start was noticed when it should be.
-func inTime(t *testing.T, cfg heartbeat.ConnConfig, start time.Time, silence time.Duration) {
+func inTime(t testing.TB, cfg heartbeat.ConnConfig, start time.Time, silence time.Duration) {
 	t.Helper()
 	assert.GreaterOrEqual(t, silence, cfg.Timeout)
 	assert.Less(t, time.Since(start), 2*cfg.Timeout+time.Second, "and one fresh round, if the machine is busy")
 }
 
-func listen(t *testing.T) net.Listener {
+func listen(t testing.TB) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -51,7 +52,7 @@ func TestPython(t *testing.T) {
 		t.Skipf("not supported here: %v", err)
 	}
 	// start runs the peer, and returns a Conn to it, and what it prints.
-	start := func(t *testing.T, cfg heartbeat.ConnConfig, interval, timeout string) (*heartbeat.Conn, <-chan string) {
+	start := func(t testing.TB, cfg heartbeat.ConnConfig, interval, timeout string) (*heartbeat.Conn, <-chan string) {
 		l := listen(t)
 		_, port, _ := net.SplitHostPort(l.Addr().String())
 		cmd := exec.Command(python, "-c", peerPy, port, interval, timeout)
@@ -110,8 +111,7 @@ func TestPython(t *testing.T) {
 			assert.Equal(t, name == "asked", pongs > 0)
 		})
 	}
-	t.Run("it hangs", func(t *testing.T) {
-		t.Parallel()
+	t.Run("it hangs", realtime.Test(func(t testing.TB) {
 		c, _ := start(t, quick, "0.2", "20")
 		began := time.Now()
 		_, err := c.Write([]byte("hang"))
@@ -120,7 +120,7 @@ func TestPython(t *testing.T) {
 		dead := requireDeadError(t, err)
 		inTime(t, quick, began, dead.Silence)
 		assert.Positive(t, dead.Unanswered)
-	})
+	}))
 	t.Run("this side hangs", func(t *testing.T) {
 		t.Parallel()
 		l := listen(t)
@@ -149,7 +149,7 @@ func (l *lines) String() string { s, _ := l.text.Load().(string); return s }
 
 // deaf returns a connection whose far end sends back each byte it gets, until it is
 // made deaf. To a Conn that reads as a peer, for both ends are alike.
-func deaf(t *testing.T) (*net.TCPConn, *testpeer.Far) {
+func deaf(t testing.TB) (*net.TCPConn, *testpeer.Far) {
 	if os.Getenv(testpeer.Env) != "" {
 		t.Skip("not supported here: a peer daemon that echoes and reads commands at the same time")
 	}
@@ -164,8 +164,7 @@ func deaf(t *testing.T) (*net.TCPConn, *testpeer.Far) {
 // TestDeafPeer: on real sockets, a pulled cable is noticed by all three.
 func TestDeafPeer(t *testing.T) {
 	t.Parallel()
-	t.Run("Conn", func(t *testing.T) {
-		t.Parallel()
+	t.Run("Conn", realtime.Test(func(t testing.TB) {
 		conn, far := deaf(t)
 		c, err := heartbeat.NewConn(conn, quick)
 		require.NoError(t, err)
@@ -178,9 +177,8 @@ func TestDeafPeer(t *testing.T) {
 		c.SetReadDeadline(time.Time{})
 		_, err = c.Read(make([]byte, 1))
 		inTime(t, quick, began, requireDeadError(t, err).Silence)
-	})
-	t.Run("Run", func(t *testing.T) {
-		t.Parallel()
+	}))
+	t.Run("Run", realtime.Test(func(t testing.TB) {
 		conn, far := deaf(t)
 		pings := 0
 		var began time.Time
@@ -203,10 +201,10 @@ func TestDeafPeer(t *testing.T) {
 		if !errors.As(err, &dead) {
 			testpeer.SkipIfUnsupported(t, err)
 		}
+		require.False(t, began.IsZero(), "it lives")
 		inTime(t, quick, began, dead.Silence)
-	})
-	t.Run("Monitor", func(t *testing.T) {
-		t.Parallel()
+	}))
+	t.Run("Monitor", realtime.Test(func(t testing.TB) {
 		conn, far := deaf(t)
 		var m heartbeat.Monitor
 		defer m.Stop()
@@ -234,13 +232,14 @@ func TestDeafPeer(t *testing.T) {
 		e := <-died
 		inTime(t, quick, began, e.Silence)
 		assert.Positive(t, e.Unanswered)
-	})
+	}))
 }
 
 // TestDeadBackend: a backend ends, and the proxy before it still answers TCP segments. Keepalive does
 // not detect that, and heartbeats do.
-func TestDeadBackend(t *testing.T) {
-	t.Parallel()
+func TestDeadBackend(t *testing.T) { realtime.Test(testDeadBackend)(t) }
+
+func testDeadBackend(t testing.TB) {
 	backend := listen(t)
 	go func() {
 		conn, err := backend.Accept()

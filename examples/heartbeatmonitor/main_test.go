@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-keepalive/keepalive/internal/realtime"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -34,11 +35,13 @@ func (o *output) String() string {
 
 // TestServer: the connections of clients that do not answer PING are closed, and no
 // others.
-func TestServer(t *testing.T) {
-	t.Parallel()
+func TestServer(t *testing.T) { realtime.Test(testServer)(t) }
+
+func testServer(t testing.TB) {
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var out output
-	status := make(chan int)
+	status := make(chan int, 1)
 	go func() {
 		status <- run(ctx, strings.Fields("-listen 127.0.0.1:0 -interval 300ms -timeout 1s"), &out, &out)
 	}()
