@@ -18,7 +18,7 @@ func ExampleRun() {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	cfg := heartbeat.Config{Interval: 10 * time.Millisecond, Timeout: 50 * time.Millisecond}
+	cfg := heartbeat.Config{Interval: 10 * time.Millisecond, Timeout: 250 * time.Millisecond}
 	err := heartbeat.Run(context.Background(), cfg, hangs)
 	var dead *heartbeat.DeadError
 	fmt.Println(errors.As(err, &dead), dead.Unanswered)
