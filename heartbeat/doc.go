@@ -46,7 +46,8 @@
 // A peer that is silent for longer than Timeout is reported dead, although it may come
 // back. Examples are a long garbage collection, a suspended laptop and a network
 // outage. A peer that is too busy to answer a ping within Timeout-Interval is reported
-// dead, too, unless it sends data.
+// dead, too, unless it sends data. So is a peer whose answer has arrived, if this process
+// is so busy that no goroutine reads it within that time.
 //
 // A ping can wait behind more data than the line carries in that time. A [Conn] then
 // still shows that it is alive. With Run and Monitor, the protocol has to take care of
