@@ -69,7 +69,9 @@ func TestDocuments(t *testing.T) {
 	files := []string{"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "cmd/keepalive/README.md", "heartbeat/FORMAT.md", "bench/RESULTS.md"}
 	docs, err := filepath.Glob("docs/*.md")
 	require.NoError(t, err)
-	files = append(files, docs...)
+	for _, file := range docs {
+		files = append(files, filepath.ToSlash(file))
+	}
 	text := map[string]string{}
 	anchors := map[string]map[string]bool{}
 	for _, file := range files {

@@ -53,7 +53,7 @@ func TestHost(t *testing.T) {
 	}
 	for range 1000 {
 		o := keepalive.Options{Idle: time.Duration(1 + r.Int64N(int64(time.Minute))), Interval: time.Duration(1 + r.Int64N(int64(time.Minute))),
-			Count: 1 + r.IntN(9), UserTimeout: time.Duration(r.IntN(2) * r.IntN(int(5*time.Minute)))}
+			Count: 1 + r.IntN(9), UserTimeout: time.Duration(r.Int64N(2) * r.Int64N(int64(5*time.Minute)))}
 		require.Equal(t, o.DetectionTime(), fake.Detect(o), o.String())
 	}
 }
