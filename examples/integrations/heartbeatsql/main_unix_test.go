@@ -26,20 +26,23 @@ func TestStopped(t *testing.T) {
 	require.NoError(t, err)
 	defer db.Close()
 	db.SetMaxOpenConns(1)
-	var pid int
-	require.NoError(t, db.QueryRowContext(t.Context(), "select pg_backend_pid()").Scan(&pid))
 	cfg := heartbeat.Config{Interval: 300 * time.Millisecond, Timeout: time.Second, Jitter: 0.2}
 
 	ctx, cancel := context.WithTimeout(t.Context(), 3*cfg.Timeout)
 	defer cancel()
 	assert.ErrorIs(t, watch(ctx, db, cfg), context.DeadlineExceeded, "it lives")
 
+	// Only now, because a ping that was canceled has closed the connection of before.
+	var pid int
+	require.NoError(t, db.QueryRowContext(t.Context(), "select pg_backend_pid()").Scan(&pid))
 	backend, err := os.FindProcess(pid)
 	require.NoError(t, err)
 	testpeer.SkipIfUnsupported(t, backend.Signal(syscall.SIGSTOP))
 	defer backend.Signal(syscall.SIGCONT)
 	start := time.Now()
-	err = watch(t.Context(), db, cfg)
+	ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err = watch(ctx, db, cfg)
 	var dead *heartbeat.DeadError
 	require.ErrorAs(t, err, &dead)
 	assert.Equal(t, 1, dead.Unanswered, "the ping that waits still")
