@@ -107,7 +107,7 @@ func requireVisible(t *testing.T) {
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	require.NoError(t, err)
 	if strings.Contains(string(mounts), ",hidepid=") {
-		t.Skip("not supported here: /proc is mounted with hidepid")
+		programtest.Skip(t, "/proc is mounted with hidepid")
 	}
 }
 
