@@ -12,7 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sys/unix"
+
+	"github.com/go-keepalive/keepalive/internal/netns"
 )
 
 // inNamespace runs f in a thread that has a network namespace with a loopback interface, so
@@ -22,10 +23,7 @@ func inNamespace(t testing.TB, f func()) {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and never unlocked, so that the thread ends
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			err = loopbackUp()
-		}
+		err := netns.New()
 		if err == nil {
 			defer close(done)
 			f()
@@ -38,21 +36,6 @@ func inNamespace(t testing.TB, f func()) {
 	} else {
 		require.NoError(t, err)
 	}
-}
-
-// loopbackUp is ip link set lo up.
-func loopbackUp() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	lo, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	lo.SetUint16(unix.IFF_UP)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, lo)
 }
 
 // TestCapture records a connection on the loopback interface, where each packet is sent and
